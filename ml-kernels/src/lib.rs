@@ -1,0 +1,3 @@
+//! Bit-exact training kernels.
+pub mod platform;
+pub mod rng;
