@@ -1,0 +1,133 @@
+//! Initial weights, and the quantized weight operands of a round.
+
+use rayon::prelude::*;
+
+use crate::config::{ModelConfig, Op, ProductId, TensorKind};
+use crate::platform::Platform;
+use crate::error::KernelError;
+use crate::product::{Operand, Rounding, quantize_columns, quantize_rows};
+use crate::rng::{LANES, Stream};
+
+/// Standard deviation of initial matrices (GPT-2's).
+pub const INIT_STD: f32 = 0.02;
+
+/// Initial weights from a seed: norms one, matrices near-normal with deviation 0.02.
+///
+/// An element is the sum of eight 16-bit uniform values, centred (Irwin-Hall, variance `8/12`): integers, then one
+/// product, so the bits need no transcendental function.
+pub fn initial(model: &ModelConfig, seed: &[u8; 32]) -> Vec<f32> {
+    // 0.02 / (65536 * sqrt(8 / 12)): the deviation of a sum of eight 16-bit values is 53,509.9.
+    const UNIT: f32 = INIT_STD / 53_509.92;
+    let mut weights = vec![1.0; model.weights()];
+    for (index, tensor) in model.tensors().iter().enumerate() {
+        if tensor.kind == TensorKind::Norm {
+            continue;
+        }
+        let stream = Stream::new(seed, "descent/init", index as u32);
+        weights[tensor.range()].par_iter_mut().enumerate().for_each(|(i, w)| {
+            let sum: i32 = stream.block(i as u64).iter().map(|v| i32::from(*v)).sum();
+            *w = (sum - LANES as i32 * 32_768) as f32 * UNIT;
+        });
+    }
+    weights
+}
+
+/// A quantized weight matrix as the B operand of one product, with its commitment.
+#[derive(Clone, Debug)]
+pub struct WeightOperand {
+    /// The quantized operand.
+    pub operand: Operand,
+    /// Hash of each strip.
+    pub strip_hashes: Vec<[u8; 32]>,
+    /// `com_B`.
+    pub commitment: [u8; 32],
+}
+
+impl WeightOperand {
+    fn new(operand: Operand) -> Self {
+        let strip_hashes = operand.strip_hashes();
+        let commitment = Operand::commitment(&strip_hashes);
+        Self { operand, strip_hashes, commitment }
+    }
+}
+
+/// The weights of a round, ready for microbatches: made once per round, shared by all.
+#[derive(Clone, Debug)]
+pub struct PreparedWeights {
+    model: ModelConfig,
+    weights: Vec<f32>,
+    /// For each linear layer the operands of `Y = X W` and `dX = dY W^T`.
+    linear: Vec<[WeightOperand; 2]>,
+}
+
+impl PreparedWeights {
+    /// Quantizes every linear layer both ways.
+    ///
+    /// # Errors
+    /// If the number of weights is not the model's or a shape is outside the products' bounds.
+    pub fn new(platform: Platform, model: &ModelConfig, weights: Vec<f32>) -> Result<Self, KernelError> {
+        let linear: Vec<_> = model.tensors().into_iter().filter(|t| t.kind == TensorKind::Linear).collect();
+        let operands = linear.par_iter().map(|t| {
+            let w = weights.get(t.range()).ok_or(KernelError::Length { name: "weights", got: weights.len(), expected: model.weights() })?;
+            Ok([
+                WeightOperand::new(quantize_columns(platform, w, t.rows, t.cols, Rounding::Nearest)?),
+                WeightOperand::new(quantize_rows(platform, w, t.rows, t.cols, Rounding::Nearest)?),
+            ])
+        });
+        let linear = operands.collect::<Result<_, KernelError>>()?;
+        Ok(Self { model: *model, weights, linear })
+    }
+
+    /// The model's shape.
+    pub fn model(&self) -> &ModelConfig {
+        &self.model
+    }
+
+    /// All weights, flat.
+    pub fn flat(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// The B operand of a product whose B side is a weight matrix.
+    pub fn operand(&self, id: ProductId) -> Option<&WeightOperand> {
+        let pair = self.linear.get(usize::from(id.layer))?;
+        match id.op {
+            Op::Forward => Some(&pair[0]),
+            Op::InputGradient => Some(&pair[1]),
+            Op::WeightGradient => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initial_weights_have_the_documented_moments() {
+        let model = ModelConfig::TINY;
+        let weights = initial(&model, &[9; 32]);
+        let head = model.tensors().pop().expect("head");
+        let w = &weights[head.range()];
+        let mean = w.iter().sum::<f32>() / w.len() as f32;
+        let deviation = (w.iter().map(|x| x * x).sum::<f32>() / w.len() as f32).sqrt();
+        assert!(mean.abs() < 1e-3 && (deviation / INIT_STD - 1.0).abs() < 0.02, "{mean} {deviation}");
+        assert_ne!(initial(&model, &[8; 32]), weights);
+        assert!(weights[model.tensors()[1].range()].iter().all(|x| *x == 1.0));
+    }
+
+    #[test]
+    fn both_operands_of_a_layer_are_its_weights() {
+        let model = ModelConfig::TINY;
+        let prepared = PreparedWeights::new(Platform::detect(), &model, initial(&model, &[1; 32])).unwrap();
+        for layer in 0..model.linear_layers() as u16 {
+            for op in [Op::Forward, Op::InputGradient] {
+                let id = ProductId { layer, op };
+                let (b, dims) = (&prepared.operand(id).unwrap().operand, model.dims(id).unwrap());
+                assert_eq!((b.k(), b.vectors()), (dims.k, dims.n));
+            }
+            assert!(prepared.operand(ProductId { layer, op: Op::WeightGradient }).is_none());
+        }
+        assert!(PreparedWeights::new(Platform::detect(), &model, vec![0.0; 10]).is_err());
+    }
+}

@@ -1,0 +1,5 @@
+//! The descent node.
+//!
+//! - [`store`]: blocks and states on disk.
+
+pub mod store;
