@@ -80,3 +80,6 @@ pub(crate) fn derive(domain: &str, value: &impl Encode) -> [u8; 32] {
     hasher.update(&value.encode());
     *hasher.finalize().as_bytes()
 }
+
+#[cfg(test)]
+mod tests;

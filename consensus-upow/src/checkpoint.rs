@@ -127,3 +127,6 @@ pub fn from_parts(model: &ModelConfig, root: H256, mut part: impl FnMut(u32) -> 
     let got = checkpoint_root(model, &checkpoint);
     if got == root { Ok(checkpoint) } else { Err(CheckpointError::Root { got, expected: root }) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,8 +28,17 @@ pub mod sampling;
 pub mod seal;
 pub mod step;
 pub mod task;
+#[cfg(test)]
+mod testing;
 pub mod ticket;
 pub mod timestamp;
 pub mod verify;
 pub mod view;
 pub mod witness;
+
+pub use ml_kernels::config::ModelConfig;
+pub use ml_kernels::loss::from_fixed as loss_from_fixed;
+pub use ml_kernels::microbatch::evaluate;
+pub use ml_kernels::optimizer::Checkpoint;
+pub use ml_kernels::platform::{Platform, float_environment_is_default};
+pub use ml_kernels::weights::PreparedWeights;

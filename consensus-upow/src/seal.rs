@@ -1,7 +1,7 @@
 //! The seal of a block: its winning ticket, checked in order of cost.
 
 use codec::{Decode, DecodeAll, Encode};
-use descent_runtime::{AccountId, H256, Header, SealFacts, pre_digest, split_seal};
+use descent_runtime::{AccountId, H256, Header, HeaderError, SealFacts, pre_digest, split_seal};
 use ml_kernels::error::KernelError;
 use ml_kernels::lattice::LeafHash;
 
@@ -42,6 +42,9 @@ pub enum SealError {
     /// A block has a seal.
     #[error("header has no seal")]
     Missing,
+    /// The header's own shape.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
     /// Its bytes are one canonical encoding.
     #[error("seal of {got} bytes does not decode")]
     Malformed {
@@ -156,11 +159,10 @@ impl SealedHeader {
     /// Rules `seal_is_present` and `seal_is_canonical`; the header's own shape is the runtime's rule.
     ///
     /// # Errors
-    /// [`SealError::Missing`] or [`SealError::Malformed`].
+    /// [`SealError::Header`], [`SealError::Missing`] or [`SealError::Malformed`].
     pub fn parse(header: &Header) -> Result<Self, SealError> {
-        let malformed = |_| SealError::Malformed { got: 0 };
-        let pre = pre_digest(header).map_err(malformed)?;
-        let (unsealed, seal) = split_seal(header).map_err(malformed)?;
+        let pre = pre_digest(header)?;
+        let (unsealed, seal) = split_seal(header)?;
         let bytes = seal.ok_or(SealError::Missing)?;
         let seal = Seal::decode_all(&mut &bytes[..]).map_err(|_| SealError::Malformed { got: bytes.len() })?;
         Ok(Self { sigma: unsealed.hash(), account: pre.sealer, lane: pre.lane, timestamp_ms: pre.timestamp_ms, seal })

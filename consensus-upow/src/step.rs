@@ -145,3 +145,6 @@ pub fn make_step(engine: &Engine, input: &StepInput<'_>) -> (Option<Checkpoint>,
     };
     (checkpoint, outcome)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 //! Levels of validity: *structural* (header shape, encodings, lengths), *by itself* (ticket, witness: no state),
 //! *contextual* (time, target, base, receipts, microbatches, execution). [`verify_block`] runs the checks in order of cost.
 
+use std::sync::Arc;
+
 use descent_runtime::trie::NodeChanges;
 use descent_runtime::{
     AccountId, BlockExecutor, BlockInputs, Execution, H256, Header, PreDigest, ReceiptSummary, RuntimeCall, RuntimeError,
@@ -116,7 +118,7 @@ pub struct PreparedBlock {
     /// What execution needs.
     pub inputs: BlockInputs,
     /// The new checkpoint, if the block makes a step that isn't skipped.
-    pub checkpoint: Option<Checkpoint>,
+    pub checkpoint: Option<Arc<Checkpoint>>,
 }
 
 /// Computes a block's inputs from its parent: the parent's seal, the verdicts due, the step.
@@ -124,6 +126,9 @@ pub struct PreparedBlock {
 /// # Errors
 /// [`BlockError`]; never the fault of the block itself.
 pub fn prepare_block(engine: &Engine, view: &dyn ChainView) -> Result<PreparedBlock, BlockError> {
+    if let Some(known) = view.known_preparation() {
+        return Ok(known);
+    }
     let (params, state, parent) = (view.params(), view.state(), view.parent());
     let number = parent.number.saturating_add(1);
     let parent_seal = if parent.number == 0 { None } else { Some(SealedHeader::parse(parent)?.facts()) };
@@ -153,9 +158,10 @@ pub fn prepare_block(engine: &Engine, view: &dyn ChainView) -> Result<PreparedBl
             receipts: &receipts,
         };
         let (checkpoint, outcome) = make_step(engine, &input);
-        prepared.checkpoint = checkpoint;
+        prepared.checkpoint = checkpoint.map(Arc::new);
         prepared.inputs.step = Some(outcome);
     }
+    view.remember_preparation(&prepared);
     Ok(prepared)
 }
 
@@ -207,7 +213,7 @@ pub struct VerifiedBlock {
     /// What that does to the state trie.
     pub nodes: NodeChanges,
     /// The new checkpoint, if it made a step.
-    pub checkpoint: Option<Checkpoint>,
+    pub checkpoint: Option<Arc<Checkpoint>>,
     /// Root of the checkpoint that attempts on top of it use.
     pub checkpoint_root: H256,
 }

@@ -10,7 +10,7 @@ use ml_kernels::weights::PreparedWeights;
 use crate::difficulty::{Target, next_target};
 use crate::engine::RoundContext;
 use crate::timestamp::{MEDIAN_TIME_BLOCKS, median_time_past};
-use crate::verify::BlockError;
+use crate::verify::{BlockError, PreparedBlock};
 
 /// Data that could not be read. Says nothing about the block being checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +65,12 @@ pub trait ChainView {
     /// # Errors
     /// [`ViewError`] if the trie can't be read.
     fn apply_changes(&self, changes: &Changes) -> Result<(H256, NodeChanges), ViewError>;
+    /// The next block's inputs, if they were computed before: they follow from the parent alone.
+    fn known_preparation(&self) -> Option<PreparedBlock> {
+        None
+    }
+    /// Remembers the next block's inputs.
+    fn remember_preparation(&self, _prepared: &PreparedBlock) {}
     /// A verdict that was found before: pure in the receipt and its coin, so it may be remembered.
     fn known_verdict(&self, _coin: &H256) -> Option<bool> {
         None

@@ -99,11 +99,11 @@ mod tests {
         let pinned = [
             (
                 dev::ID,
-                "0x26846ebde6b09fed2f7ad85c33274203b62a386e430499732bb9f2558f96ab8e",
+                "0xd3eb4891a26df7a56d986d2578ece50ff6e7a2aae313d6a60f507be8cd7fb44c",
             ),
             (
                 local::ID,
-                "0xd8a9e34db4d02ac7d471160a305a96074f50bdcad36cc511c36cef8b0403a630",
+                "0xead761bcef1c3464414ebf8b4c2fe02bb2cab4f27e047904c9b13bbe1364b2a1",
             ),
         ];
         let hash = |id| format!("{:?}", build_genesis(&spec(id), training(&spec(id))).unwrap().hash);

@@ -77,7 +77,6 @@ impl ChainSpec {
                 dataset_root,
                 dataset_len: dataset_len as u64, // usize fits u64 on every target there is
                 optimizer: optimizer(preset),
-
             },
             balances: accounts::all().map(|(_, account)| (account, dev::ENDOWMENT)).collect(),
         };

@@ -38,6 +38,17 @@ impl Platform {
     }
 }
 
+/// Whether this thread's floating point keeps subnormals and rounds to nearest, ties to even, as every kernel assumes.
+///
+/// A library loaded into the process may have set flush-to-zero or another rounding mode.
+pub fn float_environment_is_default() -> bool {
+    use std::hint::black_box;
+    let subnormal = black_box(f32::MIN_POSITIVE) * black_box(0.5);
+    let tie_down = black_box(1.0_f32) + black_box(f32::EPSILON / 2.0);
+    let tie_up = black_box(1.0_f32 + f32::EPSILON) + black_box(f32::EPSILON / 2.0);
+    subnormal > 0.0 && black_box(subnormal) * 2.0 == f32::MIN_POSITIVE && tie_down == 1.0 && tie_up == 1.0 + 2.0 * f32::EPSILON
+}
+
 /// Compiles one body twice: plainly, and with AVX2 and FMA enabled, and calls the version `$platform` names.
 ///
 /// Rust never contracts, reassociates or approximates float arithmetic, so both versions give the same bits; only

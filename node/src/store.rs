@@ -50,7 +50,7 @@ use database::Database;
 use read::Read;
 
 pub use error::StoreError;
-pub use records::{BlockFacts, BlockMeta, BlockRef, GenesisRecord, ImportCommit, Route, StoredBody};
+pub use records::{BlockFacts, BlockMeta, BlockRef, CheckpointParts, GenesisRecord, ImportCommit, Route, StoredBody};
 pub use retention::{Pruned, Retention};
 pub use state::{FlatState, TrieBackend, TrieState};
 
@@ -95,7 +95,11 @@ impl Store {
     ///
     /// What is in the folder instead, or why it can't be used. The folder is then as it was.
     pub fn open(path: &Path, genesis: &GenesisRecord, options: StoreOptions) -> Result<Self, StoreError> {
-        Ok(Self { database: open::open(path, genesis)?, options, writer: Mutex::new(()) })
+        Ok(Self {
+            database: open::open(path, genesis)?,
+            options,
+            writer: Mutex::new(()),
+        })
     }
 
     /// Stores a block; where it is the new best one, moves the best chain, finality and pruning.

@@ -9,7 +9,7 @@
 //! - [`backend`]: the trait, and the errors that an answer can fail with;
 //! - [`types`]: wire types, in the JSON form that clients expect;
 //! - [`system`], [`chain`], [`state`], [`author`], [`descent`]: one group of methods each, as a
-//!   method trait and its implementation over a [`Backend`]; [`heads`] serves head subscriptions;
+//!   method trait and its implementation over a [`Backend`]; `heads` serves head subscriptions;
 //! - [`config`], [`origin`]: limits, and which web pages may talk to the node;
 //! - [`server`]: puts all of it behind a socket; [`error`]: what can go wrong, with every error code.
 //!
@@ -35,7 +35,7 @@ pub mod chain;
 pub mod config;
 pub mod descent;
 pub mod error;
-pub mod heads;
+mod heads;
 pub mod origin;
 pub mod server;
 pub mod state;

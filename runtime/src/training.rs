@@ -6,7 +6,7 @@
 //! 2. Its receipts are included in those blocks or in the next round's ([`receipt`]).
 //! 3. A receipt included in block `b` gets its verdict when block `b + 2 + V` executes ([`verdict`]).
 //! 4. Block `(R+1)*rb` makes the step from the receipts whose verdicts are known ([`step`]).
-//! 5. Block `(R+2)*rb + 2 + V` pays the pots: by then every verdict is known ([`settle`]).
+//! 5. Block `(R+2)*rb + 2 + V` pays the pots: by then every verdict is known (`settle`).
 
 pub mod inputs;
 pub mod pallet;

@@ -246,10 +246,12 @@ fn parameters_and_task_are_checked_alone_and_together() {
         limit: 3_600_000,
     });
     assert_eq!(error_of("/params/blockTimeMs", json!(0)), expected);
-    assert_eq!(
-        error_of("/task/staleWeightShift", json!(17)),
-        SpecError::Task(TaskError::StaleWeight(17))
-    );
+    let expected = TaskError::Optimizer {
+        name: "beta1",
+        got: 1.0,
+        expected: "0 <= beta < 1",
+    };
+    assert_eq!(error_of("/task/optimizer/beta1", json!(1)), SpecError::Task(expected));
 
     let spec = dev();
     let expected = spec.params.minimum_difficulty;

@@ -8,8 +8,8 @@ mod plain;
 
 pub(super) use plain::product;
 
-use super::{CLAMP, INT7_MAX, TILE};
 use super::tile::{Block, LineA, LineB};
+use super::{CLAMP, INT7_MAX, TILE};
 use std::arch::asm;
 use std::arch::x86_64::*;
 
@@ -47,24 +47,36 @@ use {load_block, store_block};
 macro_rules! pair {
     ($a:literal, $b:literal) => {
         concat!(
-            "vmovdqa ymm8, [{b} + ", $b, "]\n",
-            "vmovdqa ymm9, [{b} + ", $b, " + 32]\n",
-            "vpbroadcastd ymm10, dword ptr [{a} + ", $a, "]\n",
+            "vmovdqa ymm8, [{b} + ",
+            $b,
+            "]\n",
+            "vmovdqa ymm9, [{b} + ",
+            $b,
+            " + 32]\n",
+            "vpbroadcastd ymm10, dword ptr [{a} + ",
+            $a,
+            "]\n",
             "vpmaddwd ymm11, ymm10, ymm8\n",
             "vpmaddwd ymm12, ymm10, ymm9\n",
             "vpaddd ymm0, ymm0, ymm11\n",
             "vpaddd ymm1, ymm1, ymm12\n",
-            "vpbroadcastd ymm13, dword ptr [{a} + ", $a, " + 4]\n",
+            "vpbroadcastd ymm13, dword ptr [{a} + ",
+            $a,
+            " + 4]\n",
             "vpmaddwd ymm14, ymm13, ymm8\n",
             "vpmaddwd ymm15, ymm13, ymm9\n",
             "vpaddd ymm2, ymm2, ymm14\n",
             "vpaddd ymm3, ymm3, ymm15\n",
-            "vpbroadcastd ymm10, dword ptr [{a} + ", $a, " + 8]\n",
+            "vpbroadcastd ymm10, dword ptr [{a} + ",
+            $a,
+            " + 8]\n",
             "vpmaddwd ymm11, ymm10, ymm8\n",
             "vpmaddwd ymm12, ymm10, ymm9\n",
             "vpaddd ymm4, ymm4, ymm11\n",
             "vpaddd ymm5, ymm5, ymm12\n",
-            "vpbroadcastd ymm13, dword ptr [{a} + ", $a, " + 12]\n",
+            "vpbroadcastd ymm13, dword ptr [{a} + ",
+            $a,
+            " + 12]\n",
             "vpmaddwd ymm14, ymm13, ymm8\n",
             "vpmaddwd ymm15, ymm13, ymm9\n",
             "vpaddd ymm6, ymm6, ymm14\n",
@@ -76,7 +88,10 @@ macro_rules! pair {
 /// As [`portable::multiply`](super::portable::multiply).
 #[target_feature(enable = "avx2")]
 pub(super) fn multiply(a: &[LineA], b: &[LineB], block: &mut Block) {
-    assert!(!a.is_empty() && b.len() == 4 * a.len(), "a line of A goes with four of B");
+    assert!(
+        !a.is_empty() && b.len() == 4 * a.len(),
+        "a line of A goes with four of B"
+    );
     // SAFETY: the loop reads 32 bytes of A and 128 of B at a time from inside the slices, whose lengths were just
     // checked; lines and blocks are aligned to 64 bytes; the block is written through its own unique reference.
     unsafe {
@@ -106,7 +121,10 @@ pub(super) fn multiply(a: &[LineA], b: &[LineB], block: &mut Block) {
 /// As [`portable::multiply_folding`](super::portable::multiply_folding).
 #[target_feature(enable = "avx2")]
 pub(super) fn multiply_folding(a: &[LineA], b: &[LineB], block: &mut Block, folds: &mut [[u32; 8]]) {
-    assert!(!a.is_empty() && b.len() == 4 * a.len(), "a line of A goes with four of B");
+    assert!(
+        !a.is_empty() && b.len() == 4 * a.len(),
+        "a line of A goes with four of B"
+    );
     assert!(a.len() == 4 * folds.len(), "a fold takes 32 steps");
     // SAFETY: as in `multiply`; the outer loop runs once per fold, since 256 bytes of A are the 32 steps of one fold,
     // and the folds are written through their own unique reference.
@@ -162,7 +180,10 @@ pub(super) fn quantize_32(x: &[f32; TILE], inverse: &[f32; TILE], fractions: Opt
     for (part, integers) in integers.iter_mut().enumerate() {
         // SAFETY: part is below 4, so eight elements are readable; the loads need no alignment.
         let (x, inverse) = unsafe {
-            (_mm256_loadu_ps(x.as_ptr().add(8 * part)), _mm256_loadu_ps(inverse.as_ptr().add(8 * part)))
+            (
+                _mm256_loadu_ps(x.as_ptr().add(8 * part)),
+                _mm256_loadu_ps(inverse.as_ptr().add(8 * part)),
+            )
         };
         // NaN to 0 first: the minimum and maximum would turn it into a limit.
         let x = _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_ORD_Q>(x, x));
@@ -176,7 +197,10 @@ pub(super) fn quantize_32(x: &[f32; TILE], inverse: &[f32; TILE], fractions: Opt
                 _mm256_round_ps::<DOWN>(_mm256_add_ps(quotient, fractions))
             }
         };
-        let clamped = _mm256_max_ps(_mm256_min_ps(rounded, largest), _mm256_sub_ps(_mm256_setzero_ps(), largest));
+        let clamped = _mm256_max_ps(
+            _mm256_min_ps(rounded, largest),
+            _mm256_sub_ps(_mm256_setzero_ps(), largest),
+        );
         *integers = _mm256_cvtps_epi32(clamped);
     }
     let low = _mm256_packs_epi32(integers[0], integers[1]);

@@ -40,11 +40,16 @@ pub fn quantize_rows(
         return Err(ProductError::Elements { got: x.len(), expected });
     }
     let (mut data, mut scales) = (vec![0; expected], vec![0.0; rows]);
-    let strips = data.par_chunks_exact_mut(TILE * k).zip(scales.par_chunks_exact_mut(TILE));
-    strips.zip(x.par_chunks_exact(TILE * k)).enumerate().for_each(|(strip, ((data, scales), x))| {
-        let first = (strip * TILE * k) as u64;
-        rows_strip(platform, x, k, first, rounding, data, scales);
-    });
+    let strips = data
+        .par_chunks_exact_mut(TILE * k)
+        .zip(scales.par_chunks_exact_mut(TILE));
+    strips
+        .zip(x.par_chunks_exact(TILE * k))
+        .enumerate()
+        .for_each(|(strip, ((data, scales), x))| {
+            let first = (strip * TILE * k) as u64;
+            rows_strip(platform, x, k, first, rounding, data, scales);
+        });
     Ok(Operand::quantized(data, scales, k))
 }
 
@@ -64,7 +69,9 @@ pub fn quantize_columns(
         return Err(ProductError::Elements { got: x.len(), expected });
     }
     let (mut data, mut scales) = (vec![0; expected], vec![0.0; cols]);
-    let strips = data.par_chunks_exact_mut(TILE * k).zip(scales.par_chunks_exact_mut(TILE));
+    let strips = data
+        .par_chunks_exact_mut(TILE * k)
+        .zip(scales.par_chunks_exact_mut(TILE));
     strips.enumerate().for_each(|(strip, (data, scales))| {
         columns_strip(platform, x, cols, strip * TILE, rounding, data, scales);
     });
@@ -82,18 +89,20 @@ fn sanitize(x: f32) -> f32 {
 /// The scale of a vector and the factor that takes it to -63..=63.
 #[inline(always)]
 fn scale_and_inverse(max: f32) -> (f32, f32) {
-    if max < TINY { (0.0, 0.0) } else { (max / INT7_MAX as f32, INT7_MAX as f32 / max) }
+    if max < TINY {
+        (0.0, 0.0)
+    } else {
+        (max / INT7_MAX as f32, INT7_MAX as f32 / max)
+    }
 }
 
 /// The random values of 32 elements, as fractions; `first` is a multiple of 32.
 #[inline(always)]
-fn fractions(stream: &Stream, first: u64) -> [f32; TILE] {
+fn fractions(platform: Platform, stream: &Stream, first: u64) -> [f32; TILE] {
+    let random = stream.four_blocks(platform, first / LANES as u64);
     let mut out = [0.0; TILE];
-    for (block, values) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        let random = stream.block(first / LANES as u64 + block as u64);
-        for (value, r) in values.iter_mut().zip(random) {
-            *value = f32::from(r) * (1.0 / 65536.0);
-        }
+    for (value, r) in out.iter_mut().zip(random) {
+        *value = f32::from(r) * (1.0 / 65536.0);
     }
     out
 }
@@ -120,22 +129,34 @@ fn quantize_32(
     stream: Option<&Stream>,
     first: u64,
 ) -> [i8; TILE] {
-    // No closures here: they would be compiled without the vector instructions of the function they end up in.
-    let fractions = if let Some(stream) = stream { Some(fractions(stream, first)) } else { None };
+    #[expect(
+        clippy::manual_map,
+        reason = "a closure would be compiled without its caller's vector instructions"
+    )]
+    let fractions = if let Some(stream) = stream {
+        Some(fractions(platform, stream, first))
+    } else {
+        None
+    };
     match platform {
         // SAFETY: `Platform::Avx2` is only made after AVX2 was detected.
         #[cfg(target_arch = "x86_64")]
         Platform::Avx2 => unsafe { super::avx2::quantize_32(x, inverse, fractions.as_ref()) },
         _ => {
+            let mut integers = [0; TILE];
+            if let Some(fractions) = &fractions {
+                for i in 0..TILE {
+                    integers[i] = floor(sanitize(x[i]) * inverse[i] + fractions[i]);
+                }
+            } else {
+                for i in 0..TILE {
+                    integers[i] = nearest(sanitize(x[i]) * inverse[i]);
+                }
+            }
             let mut out = [0; TILE];
-            for i in 0..TILE {
-                let quotient = sanitize(x[i]) * inverse[i];
-                let integer = match &fractions {
-                    Some(fractions) => floor(quotient + fractions[i]),
-                    None => nearest(quotient),
-                };
+            for (out, integer) in out.iter_mut().zip(integers) {
                 // Clamped, so it fits.
-                out[i] = integer.clamp(-INT7_MAX, INT7_MAX) as i8;
+                *out = integer.clamp(-INT7_MAX, INT7_MAX) as i8;
             }
             out
         }

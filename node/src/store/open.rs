@@ -41,7 +41,6 @@ pub(super) fn open(path: &Path, genesis: &GenesisRecord) -> Result<Database, Sto
     if !marked(&database, genesis.hash())? {
         initialise(&database, genesis)?;
     }
-    tip_is_complete(&database)?;
     Ok(database)
 }
 
@@ -66,7 +65,10 @@ fn base_options() -> Options {
 
 /// Looks into a folder without writing to it.
 fn inspect(path: &Path, genesis: H256) -> Result<Folder, StoreError> {
-    let not_ours = |cause: String| StoreError::NotADatabase { path: path.to_owned(), cause };
+    let not_ours = |cause: String| StoreError::NotADatabase {
+        path: path.to_owned(),
+        cause,
+    };
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Folder::Fresh),
         Err(error) => return Err(StoreError::io(path, &error)),
@@ -80,7 +82,10 @@ fn inspect(path: &Path, genesis: H256) -> Result<Folder, StoreError> {
     }
     if !files.iter().any(|file| file == "CURRENT") {
         // RocksDB writes logs and tables only once CURRENT names a manifest.
-        if files.iter().any(|file| file.ends_with(".sst") || file.ends_with(".log")) {
+        if files
+            .iter()
+            .any(|file| file.ends_with(".sst") || file.ends_with(".log"))
+        {
             return Err(StoreError::corrupted(path, "file CURRENT is missing"));
         }
         return match files.into_iter().find(|file| !precedes_current(file)) {
@@ -88,27 +93,48 @@ fn inspect(path: &Path, genesis: H256) -> Result<Folder, StoreError> {
             None => Ok(Folder::Fresh),
         };
     }
-    let mut options = base_options();
-    options.create_if_missing(false);
-    // Reads without the lock. Where that fails, the real open says why: a damaged database fails
-    // there as well, before anything is written, and one in use turns out to be locked.
-    let columns = [(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, Options::default())];
-    let Ok(db) = DB::open_cf_with_opts_for_read_only(&options, path, columns, false) else {
-        return Ok(Folder::Database);
-    };
-    let database = Database::new(db, path);
-    if marked(&database, genesis)? {
-        return Ok(Folder::Database);
-    }
-    // The marker is in the first batch ever written, so without it there may be empty columns only.
+    is_unlocked(path)?;
+    let options = base_options();
     let names = DB::list_cf(&options, path).map_err(|error| StoreError::rocks(path, error))?;
-    if let Some(name) = names.into_iter().find(|name| Column::ALL.iter().all(|column| column.name() != name)) {
+    if let Some(name) = names
+        .iter()
+        .find(|name| Column::ALL.iter().all(|column| column.name() != *name))
+    {
         return Err(not_ours(format!("it is a database with a column {name}")));
     }
-    if !database.scan(Column::Chain, &[])?.is_empty() {
-        return Err(not_ours("it is a database without a format version".to_owned()));
+    // Reading only, RocksDB writes nothing. Opened for writing, it would go on from whatever a
+    // damaged file still tells, and delete the files that are not part of that.
+    let columns = names.iter().map(|name| (name, Options::default()));
+    let db = DB::open_cf_with_opts_for_read_only(&options, path, columns, false);
+    let database = Database::new(db.map_err(|error| StoreError::rocks(path, error))?, path);
+    if marked(&database, genesis)? {
+        tip_is_complete(&database)?;
+        return Ok(Folder::Database);
     }
-    Ok(Folder::Fresh)
+    // The marker is in the first batch ever written: without it, an own database has empty columns
+    // and no tables. Every batch counts imports, so that key shows where the marker got lost.
+    let empty = database.scan(Column::Chain, &[])?.is_empty();
+    if database.has(Column::Chain, keys::IMPORTS)? || empty && files.iter().any(|file| file.ends_with(".sst")) {
+        return Err(StoreError::corrupted(path, "the format version is missing"));
+    }
+    if empty {
+        Ok(Folder::Fresh)
+    } else {
+        Err(not_ours("it is a database without a format version".to_owned()))
+    }
+}
+
+/// Nobody has the database open.
+///
+/// RocksDB takes its lock before it looks at anything else. Told that there must be no database, it
+/// then gives up at once, having changed nothing.
+fn is_unlocked(path: &Path) -> Result<(), StoreError> {
+    let mut options = base_options();
+    options.set_error_if_exists(true);
+    match DB::open(&options, path).map_err(|error| StoreError::rocks(path, error)) {
+        Err(error @ StoreError::Locked { .. }) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Whether RocksDB writes the file before the database exists.
@@ -119,14 +145,24 @@ fn precedes_current(file: &str) -> bool {
 
 /// Whether the database is complete; an error if it is another chain's or another format's.
 fn marked(database: &Database, genesis: H256) -> Result<bool, StoreError> {
-    let Some(got) = database.decode::<u32>(Column::Chain, keys::FORMAT)? else { return Ok(false) };
+    let Some(got) = database.decode::<u32>(Column::Chain, keys::FORMAT)? else {
+        return Ok(false);
+    };
     let path = database.path().to_owned();
     if got != FORMAT {
-        return Err(StoreError::Version { path, got, expected: FORMAT });
+        return Err(StoreError::Version {
+            path,
+            got,
+            expected: FORMAT,
+        });
     }
     let got = database.expect::<H256>(Column::Chain, keys::GENESIS)?;
     if got != genesis {
-        return Err(StoreError::OtherChain { path, got, expected: genesis });
+        return Err(StoreError::OtherChain {
+            path,
+            got,
+            expected: genesis,
+        });
     }
     Ok(true)
 }
@@ -166,7 +202,9 @@ fn create_folder(path: &Path) -> Result<(), StoreError> {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    File::open(parent).and_then(|folder| folder.sync_all()).map_err(|error| StoreError::io(path, &error))
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| StoreError::io(path, &error))
 }
 
 /// Writes the genesis block, in one batch.
@@ -179,7 +217,10 @@ fn initialise(database: &Database, genesis: &GenesisRecord) -> Result<(), StoreE
         return Err(StoreError::GenesisState { got, expected });
     }
     let hash = genesis.hash();
-    let best = BlockRef { number: genesis.header.number, hash };
+    let best = BlockRef {
+        number: genesis.header.number,
+        hash,
+    };
     let meta = BlockMeta {
         number: best.number,
         parent: genesis.header.parent_hash,

@@ -5,10 +5,10 @@ use std::path::Path;
 use codec::DecodeAll;
 use descent_runtime::{H256, Header};
 
+use super::StoreError;
 use super::columns::{Column, hash_key, keys, trailing_hash};
 use super::database::Pair;
 use super::records::{BlockMeta, BlockRef, Journal, StoredBody, Undo};
-use super::StoreError;
 
 /// Something that holds the columns.
 ///
@@ -28,7 +28,9 @@ pub(super) trait Read {
     fn scan(&self, column: Column, prefix: &[u8]) -> Result<Vec<Pair>, StoreError>;
 
     fn decode<T: DecodeAll>(&self, column: Column, key: &[u8]) -> Result<Option<T>, StoreError> {
-        let Some(bytes) = self.get(column, key)? else { return Ok(None) };
+        let Some(bytes) = self.get(column, key)? else {
+            return Ok(None);
+        };
         let malformed = |error| StoreError::corrupted(self.path(), format!("{}: {error}", describe(column, key)));
         T::decode_all(&mut &bytes[..]).map(Some).map_err(malformed)
     }
@@ -84,7 +86,12 @@ pub(super) trait Read {
 
     fn leaves(&self) -> Result<Vec<BlockRef>, StoreError> {
         let hashes = self.hashes(Column::Leaves, &[])?;
-        let leaf = |hash: H256| Ok(BlockRef { number: self.expect(Column::Leaves, hash.as_bytes())?, hash });
+        let leaf = |hash: H256| {
+            Ok(BlockRef {
+                number: self.expect(Column::Leaves, hash.as_bytes())?,
+                hash,
+            })
+        };
         hashes.into_iter().map(leaf).collect()
     }
 
@@ -121,7 +128,10 @@ pub(super) trait Read {
             if self.hash_at(at.number)? == Some(at.hash) {
                 return Ok(true);
             }
-            at = BlockRef { number: at.number - 1, hash: self.known_meta(&at.hash)?.parent };
+            at = BlockRef {
+                number: at.number - 1,
+                hash: self.known_meta(&at.hash)?.parent,
+            };
         }
         Ok(at == ancestor)
     }
@@ -129,6 +139,10 @@ pub(super) trait Read {
 
 fn describe(column: Column, key: &[u8]) -> String {
     let readable = column == Column::Chain;
-    let key = if readable { String::from_utf8_lossy(key).into_owned() } else { format!("0x{}", hex::encode(key)) };
+    let key = if readable {
+        String::from_utf8_lossy(key).into_owned()
+    } else {
+        format!("0x{}", hex::encode(key))
+    };
     format!("record {key} of column {}", column.name())
 }

@@ -78,6 +78,9 @@ pub struct BlockMeta {
     pub import_order: u64,
 }
 
+/// A checkpoint's bytes in numbered parts, in any order: as one value it would be too big.
+pub type CheckpointParts = Vec<(u32, Vec<u8>)>;
+
 /// A verified block, ready to be stored.
 #[derive(Clone, Debug)]
 pub struct ImportCommit {
@@ -94,7 +97,7 @@ pub struct ImportCommit {
     /// Receipt details and gradient blobs by digest. The caller has checked the digests.
     pub sidecars: Vec<(H256, Vec<u8>)>,
     /// A checkpoint as root and numbered parts, from a block that makes one.
-    pub checkpoint: Option<(H256, Vec<(u32, Vec<u8>)>)>,
+    pub checkpoint: Option<(H256, CheckpointParts)>,
     /// Whether fork choice prefers this block to the best one so far.
     pub new_best: bool,
 }

@@ -56,7 +56,9 @@ impl Retention {
         let interval = self.checkpoint_interval_rounds.get();
         let first = window.div_ceil(interval).saturating_mul(interval);
         let regular = (first..=now).step_by(usize::try_from(interval).unwrap_or(usize::MAX));
-        (recent.min(self.oldest_fork_round(finalized))..=now).chain(regular).collect()
+        (recent.min(self.oldest_fork_round(finalized))..=now)
+            .chain(regular)
+            .collect()
     }
 
     fn oldest_fork_round(&self, finalized: u32) -> u32 {
@@ -96,7 +98,9 @@ pub(super) fn prune(database: &Database, policy: &Retention) -> Result<Pruned, S
     }
     if let Some(round) = oldest_kept {
         batch.put(Column::Chain, keys::REPLAYABLE, (round * round_blocks + 1).encode());
-        let round = round.saturating_sub(MARGIN_ROUNDS).min(policy.oldest_fork_round(finalized));
+        let round = round
+            .saturating_sub(MARGIN_ROUNDS)
+            .min(policy.oldest_fork_round(finalized));
         pruned.blocks = drop_sidecars(batch, round * round_blocks)?;
     }
     transaction.commit()?;
@@ -133,11 +137,7 @@ fn drop_sidecars(batch: &mut Transaction<'_>, last: u32) -> Result<u32, StoreErr
 }
 
 /// Drops the sidecars that only this block still needs.
-pub(super) fn release_sidecars(
-    batch: &mut Transaction<'_>,
-    hash: &H256,
-    facts: &BlockFacts,
-) -> Result<(), StoreError> {
+pub(super) fn release_sidecars(batch: &mut Transaction<'_>, hash: &H256, facts: &BlockFacts) -> Result<(), StoreError> {
     for digest in facts.sidecars() {
         batch.delete(Column::SidecarRefs, hash_key(&digest, hash.as_bytes()));
         if batch.scan(Column::SidecarRefs, digest.as_bytes())?.is_empty() {

@@ -5,16 +5,16 @@ use std::sync::Mutex;
 
 use descent_rpc::{
     Backend, BackendError, ChainType, CheckpointInfo, HeadKind, Health, NodeRole, RoundSummary, RuntimeVersion,
-    SubmitError, TensorInfo, TrainingStatus,
+    SubmitError, TrainingStatus,
 };
 use descent_runtime::{AccountId, Block, H256, Header, Nonce, blake2_256};
 use sp_runtime::generic::{Digest, DigestItem};
 use tokio::sync::broadcast::{Receiver, Sender};
 
+use crate::training::{self, ROUNDS};
+
 /// Heads that a subscriber may be behind before it skips.
 pub(crate) const HEADS_KEPT: usize = 4;
-/// Rounds that the node has: 0..ROUNDS.
-pub(crate) const ROUNDS: u32 = 5;
 /// The node keeps no state of this height.
 pub(crate) const DISCARDED: u32 = 1;
 
@@ -146,18 +146,6 @@ fn block(number: u32, parent_hash: H256, salt: u8) -> Block {
     }
 }
 
-pub(crate) fn round(round: u32) -> RoundSummary {
-    RoundSummary {
-        round,
-        checkpoint_root: H256::repeat_byte(round as u8),
-        start_block: round * 8,
-        tokens: u64::from(round) * 1000,
-        microbatches: round * 2,
-        training_loss: (round > 0).then_some(5.5),
-        held_out_loss: (round == 1).then_some(5.25),
-    }
-}
-
 impl Backend for MemoryNode {
     fn node_name(&self) -> String {
         "descent".into()
@@ -273,48 +261,19 @@ impl Backend for MemoryNode {
     }
 
     fn training_status(&self) -> Result<TrainingStatus, BackendError> {
-        Ok(TrainingStatus {
-            chain: self.chain_name(),
-            height: self.inner()?.chain.len() as u32 - 1,
-            round: 4,
-            round_block: 3,
-            round_blocks: 8,
-            step: 4,
-            tokens: 4096,
-            microbatches: 32,
-            training_loss: Some(5.5),
-            held_out_loss: None,
-            held_out_round: None,
-            checkpoint_root: H256::repeat_byte(4),
-            exponents: vec![12, -3],
-            difficulty: u128::MAX,
-            multiply_adds_per_second: 1.5e9,
-            network_multiply_adds_per_second: 3e9,
-            tokens_per_second: 250.0,
-            expected_block_time_ms: 1000,
-            mining: true,
-        })
+        Ok(training::status(self.inner()?.chain.len() as u32 - 1))
     }
 
     fn rounds(&self, from: u32, to: u32) -> Result<Vec<RoundSummary>, BackendError> {
         drop(self.inner()?);
-        Ok((from..=to).take_while(|index| *index < ROUNDS).map(round).collect())
+        Ok((from..=to)
+            .take_while(|index| *index < ROUNDS)
+            .map(training::round)
+            .collect())
     }
 
     fn checkpoint(&self, index: u32) -> Result<Option<CheckpointInfo>, BackendError> {
         let genesis = self.inner()?.chain[0];
-        Ok((index < ROUNDS).then(|| CheckpointInfo {
-            round: index,
-            checkpoint_root: H256::repeat_byte(index as u8),
-            step: index,
-            start_block: index * 8,
-            block_hash: genesis,
-            stored: index == ROUNDS - 1,
-            tensors: vec![TensorInfo {
-                name: "model.embed_tokens.weight".into(),
-                shape: vec![256, 64],
-                hash: H256::repeat_byte(7),
-            }],
-        }))
+        Ok((index < ROUNDS).then(|| training::checkpoint(index, genesis)))
     }
 }

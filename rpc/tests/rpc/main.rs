@@ -71,18 +71,19 @@ impl Harness {
         }
     }
 
-    /// Sends bytes as they are and returns the status and the whole answer, headers included.
+    /// Sends bytes as they are and returns the status and the answer, headers included.
     async fn raw(&self, head: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address()).await.unwrap();
         let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let mut chunk = [0; 4096];
-        // An upgraded connection stays open, so the answer ends with its headers there.
+        // The server keeps a connection open that asked to be upgraded: only the headers matter.
+        let upgrading = head.contains("Upgrade: websocket");
         loop {
             let count = stream.read(&mut chunk).await.unwrap();
             answer.extend_from_slice(&chunk[..count]);
-            if count == 0 || answer.starts_with(b"HTTP/1.1 101") {
+            if count == 0 || upgrading && answer.windows(4).any(|end| end == b"\r\n\r\n") {
                 break;
             }
         }

@@ -1,10 +1,65 @@
 //! `descent_*`.
 
-use descent_rpc::{CheckpointInfo, RoundSummary, TrainingStatus};
+use descent_rpc::{CheckpointInfo, RoundSummary, TensorInfo, TrainingStatus};
+use descent_runtime::H256;
 use serde_json::{Value, from_value, json};
 
 use crate::Harness;
-use crate::backend::{ROUNDS, round};
+
+/// Rounds that the node has: 0..ROUNDS.
+pub(crate) const ROUNDS: u32 = 5;
+
+pub(crate) fn round(round: u32) -> RoundSummary {
+    RoundSummary {
+        round,
+        checkpoint_root: H256::repeat_byte(round as u8),
+        start_block: round * 8,
+        tokens: u64::from(round) * 1000,
+        microbatches: round * 2,
+        training_loss: (round > 0).then_some(5.5),
+        held_out_loss: (round == 1).then_some(5.25),
+    }
+}
+
+pub(crate) fn status(height: u32) -> TrainingStatus {
+    TrainingStatus {
+        chain: "Descent Test".into(),
+        height,
+        round: 4,
+        round_block: 3,
+        round_blocks: 8,
+        step: 4,
+        tokens: 4096,
+        microbatches: 32,
+        training_loss: Some(5.5),
+        held_out_loss: None,
+        held_out_round: None,
+        checkpoint_root: H256::repeat_byte(4),
+        exponents: vec![12, -3],
+        difficulty: u128::MAX,
+        multiply_adds_per_second: 1.5e9,
+        network_multiply_adds_per_second: 3e9,
+        tokens_per_second: 250.0,
+        expected_block_time_ms: 1000,
+        mining: true,
+    }
+}
+
+pub(crate) fn checkpoint(round: u32, block_hash: H256) -> CheckpointInfo {
+    CheckpointInfo {
+        round,
+        checkpoint_root: H256::repeat_byte(round as u8),
+        step: round,
+        start_block: round * 8,
+        block_hash,
+        stored: round == ROUNDS - 1,
+        tensors: vec![TensorInfo {
+            name: "model.embed_tokens.weight".into(),
+            shape: vec![256, 64],
+            hash: H256::repeat_byte(7),
+        }],
+    }
+}
 
 #[tokio::test]
 async fn training_status_has_every_field() {

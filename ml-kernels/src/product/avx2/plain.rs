@@ -11,8 +11,8 @@ use crate::product::{Operand, TILE};
 use rayon::prelude::*;
 use std::arch::asm;
 use std::arch::x86_64::{
-    _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_setzero_si256, _mm256_unpackhi_epi8,
-    _mm256_unpackhi_epi16, _mm256_unpacklo_epi8, _mm256_unpacklo_epi16, _mm_storeu_si128,
+    _mm_storeu_si128, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_setzero_si256,
+    _mm256_unpackhi_epi8, _mm256_unpackhi_epi16, _mm256_unpacklo_epi8, _mm256_unpacklo_epi16,
 };
 
 /// Steps along k between visits of the same block: the panels of one visit stay in the first-level cache.
@@ -47,7 +47,13 @@ pub(in crate::product) fn product(a: &Operand, b: &Operand, out: &mut [f32]) {
             pack_a(a.strip(row), panel_a);
             for (col, (panel_b, starts)) in panels.lines.chunks_exact(k / 2).zip(&panels.starts).enumerate() {
                 multiply_tile(panel_a, panel_b, starts, tile);
-                tile.dequantize(Platform::Avx2, a.strip_scales(row), b.strip_scales(col), &mut out[col * TILE..], n);
+                tile.dequantize(
+                    Platform::Avx2,
+                    a.strip_scales(row),
+                    b.strip_scales(col),
+                    &mut out[col * TILE..],
+                    n,
+                );
             }
         },
     );
@@ -56,11 +62,18 @@ pub(in crate::product) fn product(a: &Operand, b: &Operand, out: &mut [f32]) {
 #[target_feature(enable = "avx2")]
 fn pack_strips(b: &Operand) -> PanelsB {
     let lines = b.k() / 2;
-    let mut panels =
-        PanelsB { lines: vec![LineB([[0; 16]; 4]); b.strips() * lines], starts: vec![[0; TILE]; b.strips()] };
-    panels.lines.par_chunks_exact_mut(lines).zip(&mut panels.starts).enumerate().for_each(|(strip, (panel, starts))| {
-        pack_b(b.strip(strip), panel, starts);
-    });
+    let mut panels = PanelsB {
+        lines: vec![LineB([[0; 16]; 4]); b.strips() * lines],
+        starts: vec![[0; TILE]; b.strips()],
+    };
+    panels
+        .lines
+        .par_chunks_exact_mut(lines)
+        .zip(&mut panels.starts)
+        .enumerate()
+        .for_each(|(strip, (panel, starts))| {
+            pack_b(b.strip(strip), panel, starts);
+        });
     panels
 }
 
@@ -142,8 +155,12 @@ fn multiply_tile(a: &[LineA], b: &[LineB], starts: &[i32; TILE], tile: &mut Tile
 macro_rules! row {
     ($a:literal, $left:literal, $right:literal) => {
         concat!(
-            "vpbroadcastd ymm10, dword ptr [{a} + ", $a, "]\n",
-            "vpbroadcastd ymm11, dword ptr [{a} + ", $a, " + 16]\n",
+            "vpbroadcastd ymm10, dword ptr [{a} + ",
+            $a,
+            "]\n",
+            "vpbroadcastd ymm11, dword ptr [{a} + ",
+            $a,
+            " + 16]\n",
             "vpmaddubsw ymm12, ymm10, ymm8\n",
             "vpmaddubsw ymm13, ymm11, [{b} + 64]\n",
             "vpmaddubsw ymm10, ymm10, ymm9\n",
@@ -152,8 +169,16 @@ macro_rules! row {
             "vpaddw ymm10, ymm10, ymm11\n",
             "vpmaddwd ymm12, ymm12, ymm14\n",
             "vpmaddwd ymm10, ymm10, ymm14\n",
-            "vpaddd ", $left, ", ", $left, ", ymm12\n",
-            "vpaddd ", $right, ", ", $right, ", ymm10",
+            "vpaddd ",
+            $left,
+            ", ",
+            $left,
+            ", ymm12\n",
+            "vpaddd ",
+            $right,
+            ", ",
+            $right,
+            ", ymm10",
         )
     };
 }
@@ -162,7 +187,10 @@ macro_rules! row {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn multiply(a: &[LineA], b: &[LineB], block: &mut Block) {
-    assert!(!a.is_empty() && b.len() == 4 * a.len(), "a line of A goes with four of B");
+    assert!(
+        !a.is_empty() && b.len() == 4 * a.len(),
+        "a line of A goes with four of B"
+    );
     // SAFETY: the loop reads 32 bytes of A and 128 of B at a time from inside the slices, whose lengths were just
     // checked; lines and blocks are aligned to 64 bytes; the block is written through its own unique reference.
     unsafe {

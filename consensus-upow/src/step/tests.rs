@@ -1,0 +1,205 @@
+//! Rescaling, scales, and what the step does not depend on.
+
+use ml_kernels::gradient::EXPONENTS;
+use ml_kernels::platform::Platform;
+use proptest::prelude::*;
+
+use super::*;
+use crate::genesis::initial_checkpoint;
+use crate::testing::engine;
+
+/// Values with about one unit of r.m.s., different for each seed.
+fn gradient(len: usize, seed: u64, scale: i16) -> Vec<i16> {
+    let mut bytes = vec![0; len];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes.into_iter().map(|b| i16::from(b % 3) - 1).map(|v| v * scale).collect()
+}
+
+struct Round {
+    engine: Engine,
+    checkpoint: Checkpoint,
+    exponents: Vec<i8>,
+    running: Vec<u64>,
+    seals: Vec<Vec<u64>>,
+    receipts: Vec<StepReceipt>,
+}
+
+impl Round {
+    fn new() -> Self {
+        let engine = engine(Platform::detect());
+        let tensors = engine.tensors();
+        let seals = vec![tensors.iter().map(|t| t.len() as u64).collect(); 3];
+        let (exponents, running) = (vec![3; tensors.len()], vec![0; tensors.len()]);
+        let receipts = (0..3).map(|i| Self::receipt(&engine, i, 1)).collect();
+        Self { checkpoint: initial_checkpoint(&engine), engine, exponents, running, seals, receipts }
+    }
+
+    fn receipt(engine: &Engine, seed: u64, scale: i16) -> StepReceipt {
+        StepReceipt { count: 2, loss_sum: 10 << 20, gradient: gradient(engine.task().model().weights(), seed, scale) }
+    }
+
+    fn step(&self) -> (Option<Checkpoint>, StepOutcome) {
+        let checkpoint_root = checkpoint_root(self.engine.task().model(), &self.checkpoint);
+        make_step(&self.engine, &StepInput {
+            checkpoint: &self.checkpoint,
+            checkpoint_root,
+            exponents: &self.exponents,
+            running: &self.running,
+            seal_squares: &self.seals,
+            receipts: &self.receipts,
+        })
+    }
+
+    fn tensor(&self, name: &str) -> usize {
+        self.engine.tensors().iter().position(|t| t.name == name).expect("tensor of the model")
+    }
+}
+
+proptest! {
+    #[test]
+    fn receipt_is_rescaled(squares in any::<u64>(), count in 1_u32..=256, median in any::<u64>()) {
+        let squares = u128::from(squares) << 20;
+        let shift = receipt_shift(squares, count, median);
+        let limit = u128::from(count).pow(2) * u128::from(median);
+        prop_assert!(shift <= FRACTION_BITS);
+        prop_assert!(shift == FRACTION_BITS || squares >> (2 * shift) <= limit);
+        prop_assert!(shift == 0 || squares >> (2 * (shift - 1)) > limit);
+    }
+
+    #[test]
+    fn total_is_rescaled(size in any::<u64>(), running in any::<u64>()) {
+        let (shift, after) = total_shift(size, running);
+        if running == 0 {
+            prop_assert_eq!((shift, after), (0, size));
+        } else {
+            prop_assert!(after <= running.saturating_mul(TOTAL_FACTOR));
+            prop_assert!(shift == 0 || size >> (2 * (shift - 1)) > running.saturating_mul(TOTAL_FACTOR));
+        }
+    }
+}
+
+#[test]
+fn rescaling_at_its_bounds() {
+    assert_eq!([100, 101, 400, 404, 1_600].map(|s| receipt_shift(s, 1, 100)), [0, 1, 1, 2, 2].map(|s| s));
+    assert_eq!(receipt_shift(0, 1, 0), 0);
+    assert_eq!(receipt_shift(1, 1, 0), 1);
+    assert_eq!(receipt_shift(u128::MAX, 256, 0), FRACTION_BITS);
+    assert_eq!(total_shift(160, 10), (0, 160));
+    assert_eq!(total_shift(161, 10), (1, 40));
+    assert_eq!(total_shift(u64::MAX, 1), (30, 15));
+}
+
+#[test]
+fn poisoned_receipt_adds_no_more_than_an_honest_one() {
+    let mut round = Round::new();
+    let tensor = round.engine.tensors()[0].clone();
+    let median = Some(tensor.len() as u64);
+    round.receipts.push(Round::receipt(&round.engine, 9, 62));
+    let mut sums = [0, 1].map(|_| vec![0_i64; tensor.len()]);
+    total(&tensor, &round.receipts[..3], median, &mut sums[0]);
+    total(&tensor, &round.receipts, median, &mut sums[1]);
+    let added: i128 = sums[0].iter().zip(&sums[1]).map(|(a, b)| i128::from(b - a).pow(2)).sum();
+    // At most m = 2 leaves of the median's size, in units of 2^-16.
+    assert!(added > 0 && added <= (4 * tensor.len() as i128) << (2 * FRACTION_BITS));
+    // Exactly: each value shifted by the same power of two.
+    let shift = receipt_shift(squares(&round.receipts[3].gradient[tensor.range()]), 2, tensor.len() as u64);
+    assert_eq!(shift, 5);
+    for ((a, b), g) in sums[0].iter().zip(&sums[1]).zip(&round.receipts[3].gradient) {
+        assert_eq!(b - a, i64::from(*g) << (FRACTION_BITS - shift));
+    }
+}
+
+#[test]
+fn step_does_not_depend_on_the_order_of_receipts() {
+    let mut round = Round::new();
+    round.receipts.push(Round::receipt(&round.engine, 9, 62));
+    let forth = round.step();
+    round.receipts.reverse();
+    assert_eq!(round.step(), forth);
+    round.receipts.swap(0, 2);
+    assert_eq!(round.step(), forth);
+    assert_eq!((forth.1.microbatches, forth.1.tokens, forth.1.loss), (8, 8 * 128, 5 << 20));
+}
+
+#[test]
+fn step_is_the_same_on_every_platform() {
+    let mut round = Round::new();
+    let expected = round.step();
+    for platform in Platform::available() {
+        round.engine = engine(platform);
+        assert_eq!(round.step(), expected, "{platform:?}");
+    }
+}
+
+#[test]
+fn step_without_tokens_is_skipped_but_scales_follow() {
+    let mut round = Round::new();
+    round.receipts.clear();
+    round.running.fill(640);
+    for squares in &mut round.seals {
+        squares.iter_mut().for_each(|s| *s *= 3);
+    }
+    let (checkpoint, outcome) = round.step();
+    assert_eq!(checkpoint, None);
+    assert_eq!(outcome.checkpoint_root, checkpoint_root(round.engine.task().model(), &round.checkpoint));
+    assert_eq!((outcome.tokens, outcome.microbatches, outcome.loss), (0, 0, 0));
+    assert!(outcome.exponents.iter().all(|e| *e == 2));
+    assert!(outcome.running.iter().all(|r| *r == 160));
+}
+
+#[test]
+fn exponent_follows_the_median_and_rescales_the_running_size() {
+    let mut round = Round::new();
+    round.running.fill(1 << 8);
+    let [head, norm, embed] = ["head", "final_norm", "embed"].map(|name| round.tensor(name));
+    let len = |t: usize| round.engine.tensors()[t].len() as u64;
+    let (head_len, norm_len) = (len(head), len(norm));
+    // Two of three seals decide; the third is an outlier.
+    for (seal, squares) in round.seals.iter_mut().enumerate() {
+        squares[head] = if seal == 0 { 0 } else { 17 * head_len };
+        squares[norm] = if seal == 0 { u64::MAX } else { norm_len / 2 - 1 };
+    }
+    let without = { let mut same = Round::new(); same.running.fill(1 << 8); same.step().1 };
+    let (_, outcome) = round.step();
+    assert_eq!([head, norm, embed].map(|t| outcome.exponents[t]), [1, 4, 3]);
+    assert_eq!(outcome.running[head], without.running[head] >> 4);
+    // Receipts were as large as before for a smaller median, so what they add to the norm is smaller by itself.
+    assert_eq!(outcome.running[norm] % 4, 0);
+    assert_eq!(outcome.running[embed], without.running[embed]);
+}
+
+#[test]
+fn exponents_stay_in_range() {
+    let mut round = Round::new();
+    for (end, squares) in [(*EXPONENTS.start(), u64::MAX), (*EXPONENTS.end(), 0)] {
+        round.exponents.fill(end);
+        round.seals.iter_mut().for_each(|s| s.fill(squares));
+        let (checkpoint, outcome) = round.step();
+        assert!(outcome.exponents.iter().all(|e| *e == end));
+        let next = checkpoint.expect("has tokens");
+        assert!(next.weights.iter().all(|w| w.is_finite()));
+    }
+}
+
+#[test]
+fn round_without_seals_keeps_scales_and_rescales_nothing() {
+    let mut round = Round::new();
+    round.seals.clear();
+    let (checkpoint, outcome) = round.step();
+    assert!(checkpoint.is_some());
+    assert_eq!(outcome.exponents, round.exponents);
+}
+
+#[test]
+fn total_of_a_round_is_held_near_its_running_size() {
+    let mut round = Round::new();
+    round.receipts = vec![Round::receipt(&round.engine, 1, 2)];
+    let (_, first) = round.step();
+    // Sixteen times the r.m.s. is four powers of four: two shifts bring it within a factor of 16.
+    round.receipts = vec![Round::receipt(&round.engine, 1, 32)];
+    round.seals.iter_mut().flatten().for_each(|s| *s *= 400);
+    round.exponents.fill(*EXPONENTS.start());
+    round.running = first.running.iter().map(|_| 256).collect();
+    let (_, held) = round.step();
+    assert!(held.running.iter().all(|r| *r <= 256 - 32 + 512), "{:?}", held.running);
+}

@@ -1,0 +1,279 @@
+//! Answers RPC calls from the chain.
+
+use std::sync::Arc;
+
+use consensus_upow::loss_from_fixed;
+use consensus_upow::view::{ChainView, target_of_next};
+use descent_genesis::ChainType as SpecChainType;
+use descent_rpc::backend::{Backend, BackendError, HeadKind, SubmitError};
+use descent_rpc::types::{ChainProperties, ChainType, CheckpointInfo, Health, NodeRole, RoundSummary, RuntimeVersion, TensorInfo, TrainingStatus};
+use descent_runtime::{AccountId, Block, H256, Header, Nonce, RoundInfo, StateRead, storage};
+use tokio::sync::broadcast;
+
+use crate::chain::{Chain, ImportError, Imported};
+use crate::held_out::HeldOut;
+use crate::miner::MinerStats;
+use crate::pool::{Pool, PoolError};
+use crate::store::StoreError;
+
+/// Heads that a slow subscriber may fall behind.
+const HEADS: usize = 64;
+
+/// What RPC reads: the chain, the pool, the miner's figures.
+pub struct NodeBackend {
+    chain: Arc<Chain>,
+    pool: Arc<Pool>,
+    stats: Option<Arc<MinerStats>>,
+    held_out: Arc<HeldOut>,
+    name: String,
+    heads: [broadcast::Sender<Header>; 3],
+}
+
+fn database(error: impl std::fmt::Display) -> BackendError {
+    BackendError::Database { reason: error.to_string() }
+}
+
+impl NodeBackend {
+    /// A backend; `stats` is there if the node mines.
+    pub fn new(chain: Arc<Chain>, pool: Arc<Pool>, stats: Option<Arc<MinerStats>>, held_out: Arc<HeldOut>, name: String) -> Self {
+        let heads = [(); 3].map(|()| broadcast::channel(HEADS).0);
+        Self { chain, pool, stats, held_out, name, heads }
+    }
+
+    /// Tells subscribers of a new block.
+    ///
+    /// # Errors
+    /// The store's, when the finalized block can't be read.
+    pub fn announce(&self, imported: &Imported, finalized: &mut u32) -> Result<(), StoreError> {
+        let send = |kind: HeadKind, header: &Header| {
+            // Nobody listening is fine.
+            let _ = self.heads[kind as usize].send(header.clone());
+        };
+        send(HeadKind::All, &imported.header);
+        if imported.new_best {
+            send(HeadKind::Best, &imported.header);
+        }
+        let store = self.chain.store();
+        let newest = store.finalized()?;
+        while *finalized < newest.number {
+            *finalized += 1;
+            if let Some(hash) = store.hash_at(*finalized)?
+                && let Some(header) = store.header(&hash)?
+            {
+                send(HeadKind::Finalized, &header);
+            }
+        }
+        Ok(())
+    }
+
+    fn best(&self) -> Result<H256, BackendError> {
+        Ok(self.chain.best().map_err(database)?.hash)
+    }
+
+    /// Reads the state after a block.
+    fn with_state<T>(&self, at: H256, read: impl FnOnce(&dyn StateRead) -> Result<T, BackendError>) -> Result<T, BackendError> {
+        let store = self.chain.store();
+        if at == self.best()? {
+            return read(&store.best_state().map_err(database)?);
+        }
+        let header = store.header(&at).map_err(database)?.ok_or(BackendError::UnknownBlock(at))?;
+        match store.state_at(header.state_root) {
+            Ok(state) => read(&state),
+            Err(StoreError::UnknownState { .. }) => Err(BackendError::StateDiscarded(at)),
+            Err(e) => Err(database(e)),
+        }
+    }
+
+    fn summary(&self, info: RoundInfo) -> RoundSummary {
+        RoundSummary {
+            round: info.round,
+            checkpoint_root: info.checkpoint_root,
+            start_block: info.start_block,
+            tokens: info.tokens,
+            microbatches: info.microbatches,
+            training_loss: (info.tokens > 0).then(|| loss_from_fixed(info.loss)),
+            held_out_loss: self.held_out.get(info.round),
+        }
+    }
+}
+
+impl Backend for NodeBackend {
+    fn node_name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn node_version(&self) -> String {
+        env!("CARGO_PKG_VERSION").into()
+    }
+
+    fn node_role(&self) -> NodeRole {
+        if self.stats.is_some() { NodeRole::Authority } else { NodeRole::Full }
+    }
+
+    fn chain_name(&self) -> String {
+        self.chain.spec().name.clone()
+    }
+
+    fn chain_type(&self) -> ChainType {
+        match self.chain.spec().chain_type {
+            SpecChainType::Development => ChainType::Development,
+            SpecChainType::Local => ChainType::Local,
+            SpecChainType::Live => ChainType::Live,
+        }
+    }
+
+    fn properties(&self) -> ChainProperties {
+        let p = &self.chain.spec().properties;
+        ChainProperties { ss58_format: p.ss58_format, token_decimals: p.token_decimals, token_symbol: p.token_symbol.clone() }
+    }
+
+    fn health(&self) -> Health {
+        Health { peers: 0, is_syncing: false, should_have_peers: self.chain.spec().chain_type == SpecChainType::Live }
+    }
+
+    fn subscribe_heads(&self, kind: HeadKind) -> broadcast::Receiver<Header> {
+        self.heads[kind as usize].subscribe()
+    }
+
+    fn best_hash(&self) -> Result<H256, BackendError> {
+        self.best()
+    }
+
+    fn finalized_hash(&self) -> Result<H256, BackendError> {
+        Ok(self.chain.store().finalized().map_err(database)?.hash)
+    }
+
+    fn header(&self, hash: H256) -> Result<Option<Header>, BackendError> {
+        self.chain.store().header(&hash).map_err(database)
+    }
+
+    fn block(&self, hash: H256) -> Result<Option<Block>, BackendError> {
+        let store = self.chain.store();
+        let (header, body) = (store.header(&hash).map_err(database)?, store.body(&hash).map_err(database)?);
+        Ok(header.map(|header| Block { header, extrinsics: body.map(|b| b.extrinsics).unwrap_or_default() }))
+    }
+
+    fn hash_of(&self, number: u32) -> Result<Option<H256>, BackendError> {
+        self.chain.store().hash_at(number).map_err(database)
+    }
+
+    fn runtime_version(&self, at: H256) -> Result<RuntimeVersion, BackendError> {
+        self.with_state(at, |_| Ok(RuntimeVersion::native(&[("Core", 5)])))
+    }
+
+    fn storage(&self, at: H256, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+        self.with_state(at, |state| state.get(key).map_err(database))
+    }
+
+    fn keys_paged(&self, at: H256, prefix: &[u8], count: u32, after: Option<&[u8]>) -> Result<Vec<Vec<u8>>, BackendError> {
+        let (store, count) = (self.chain.store(), count as usize);
+        let pairs = if at == self.best()? {
+            store.best_state().map_err(database)?.pairs(prefix, after, count).map_err(database)?
+        } else {
+            let header = store.header(&at).map_err(database)?.ok_or(BackendError::UnknownBlock(at))?;
+            store.state_at(header.state_root).map_err(database)?.pairs(prefix, after, count).map_err(database)?
+        };
+        Ok(pairs.into_iter().map(|(key, _)| key).collect())
+    }
+
+    fn account_nonce(&self, account: &AccountId) -> Result<Nonce, BackendError> {
+        let on_chain = self.with_state(self.best()?, |s| Ok(storage::ACCOUNT.get_or_default(s, account).map_err(database)?.nonce))?;
+        // Clients sign the next transaction before the last one is included.
+        let waiting = self.pool.waiting();
+        let mine = waiting.iter().filter_map(|b| descent_runtime::SignedExtrinsic::decode(b).ok()).filter(|s| s.signer == *account);
+        let mut nonces: Vec<Nonce> = mine.map(|s| s.nonce).collect();
+        nonces.sort_unstable();
+        Ok(nonces.into_iter().fold(on_chain, |next, nonce| if nonce == next { next.saturating_add(1) } else { next }))
+    }
+
+    fn submit_extrinsic(&self, extrinsic: Vec<u8>) -> Result<H256, SubmitError> {
+        let best = self.chain.best().map_err(database)?;
+        let state = self.chain.store().best_state().map_err(database)?;
+        let number = best.number.saturating_add(1);
+        let submitted = self.pool.submit(&self.chain.spec().params, self.chain.genesis_hash(), &state, number, extrinsic);
+        submitted.map_err(|error| match error {
+            PoolError::Known(hash) => SubmitError::AlreadyImported { hash },
+            PoolError::Full => SubmitError::PoolFull,
+            PoolError::Underpriced { got, existing } => {
+                let clip = |tip| u64::try_from(tip).unwrap_or(u64::MAX);
+                SubmitError::PriorityTooLow { existing: clip(existing), got: clip(got) }
+            }
+            other => SubmitError::Invalid { reason: other.to_string() },
+        })
+    }
+
+    fn pending(&self) -> Result<Vec<Vec<u8>>, BackendError> {
+        Ok(self.pool.waiting())
+    }
+
+    fn training_status(&self) -> Result<TrainingStatus, BackendError> {
+        let chain = &self.chain;
+        let view = chain.view(self.best()?).map_err(database)?;
+        let (params, state, parent) = (&chain.spec().params, view.state(), view.parent());
+        let round = storage::CURRENT_ROUND.get(state).map_err(database)?;
+        let info = storage::ROUNDS.get(state, &round).map_err(database)?.ok_or_else(|| database("current round is not in state"))?;
+        let target = target_of_next(&view).map_err(database)?;
+        let difficulty = target.difficulty().0;
+        let per_second = self.stats.as_ref().map_or(0.0, |s| s.microbatches_per_second());
+        let model = chain.engine().task().model();
+        let macs = per_second * model.microbatch_macs() as f64;
+        let mut microbatches = 0;
+        for r in 1..=round {
+            microbatches += storage::ROUNDS.get(state, &r).map_err(database)?.map_or(0, |i| u64::from(i.microbatches));
+        }
+        let expected_ms = if macs > 0.0 { (difficulty as f64 / macs * 1000.0) as u64 } else { params.block_time_ms };
+        Ok(TrainingStatus {
+            chain: chain.spec().name.clone(),
+            height: parent.number,
+            round,
+            round_block: parent.number % params.round_blocks,
+            round_blocks: params.round_blocks,
+            step: chain.checkpoint(round).map_err(database)?.map_or(0, |(_, c)| c.step),
+            tokens: storage::TOKENS_SEEN.get(state).map_err(database)?,
+            microbatches,
+            training_loss: (info.tokens > 0).then(|| loss_from_fixed(info.loss)),
+            held_out_loss: self.held_out.latest().map(|(_, loss)| loss),
+            held_out_round: self.held_out.latest().map(|(round, _)| round),
+            checkpoint_root: info.checkpoint_root,
+            exponents: info.exponents,
+            difficulty,
+            multiply_adds_per_second: macs,
+            network_multiply_adds_per_second: difficulty as f64 * 1000.0 / params.block_time_ms as f64,
+            tokens_per_second: per_second * model.tokens() as f64,
+            expected_block_time_ms: expected_ms,
+            mining: self.stats.is_some(),
+        })
+    }
+
+    fn rounds(&self, from: u32, to: u32) -> Result<Vec<RoundSummary>, BackendError> {
+        let state = self.chain.store().best_state().map_err(database)?;
+        let last = storage::CURRENT_ROUND.get(&state).map_err(database)?.min(to);
+        let infos = (from..=last).map(|r| storage::ROUNDS.get(&state, &r).map_err(database));
+        infos.filter_map(|i| i.transpose()).map(|i| Ok(self.summary(i?))).collect()
+    }
+
+    fn checkpoint(&self, round: u32) -> Result<Option<CheckpointInfo>, BackendError> {
+        let state = self.chain.store().best_state().map_err(database)?;
+        let Some(info) = storage::ROUNDS.get(&state, &round).map_err(database)? else { return Ok(None) };
+        let Some(block_hash) = self.chain.store().hash_at(info.start_block).map_err(database)? else { return Ok(None) };
+        let model = self.chain.engine().task().model();
+        let checkpoint = match self.chain.checkpoint(round) {
+            Ok(found) => found.map(|(_, c)| c),
+            // Its gradients are pruned: the root stays provable, the tensors are gone.
+            Err(ImportError::Block(_)) => None,
+            Err(e) => return Err(database(e)),
+        };
+        let hashes = checkpoint.as_ref().map(|c| consensus_upow::checkpoint::tensor_hashes(model, c)).unwrap_or_default();
+        let tensors = hashes.into_iter().map(|t| TensorInfo { name: t.name, shape: t.shape.to_vec(), hash: t.weights });
+        Ok(Some(CheckpointInfo {
+            round,
+            checkpoint_root: info.checkpoint_root,
+            step: checkpoint.as_ref().map_or(0, |c| c.step),
+            start_block: info.start_block,
+            block_hash,
+            stored: checkpoint.is_some(),
+            tensors: tensors.collect(),
+        }))
+    }
+}
+

@@ -1,0 +1,171 @@
+//! Running a node.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use descent_genesis::ChainType;
+use descent_rpc::config::RpcConfig;
+use descent_rpc::server::start_server;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::setup::{open_chain, start_logging, start_threads};
+use super::status_line::StatusLine;
+use crate::backend::NodeBackend;
+use crate::chain::Chain;
+use crate::cli::RunArgs;
+use crate::held_out::HeldOut;
+use crate::keys::Key;
+use crate::miner::{Miner, MinerStats};
+use crate::pool::Pool;
+
+/// How often the live line is drawn.
+const REFRESH: Duration = Duration::from_millis(500);
+/// Longest secret file read.
+const MAX_KEY_BYTES: u64 = 4096;
+
+/// Runs a node until Ctrl-C, SIGTERM, or an error.
+///
+/// # Errors
+/// Whatever keeps it from running.
+pub(super) fn run(args: &RunArgs) -> Result<()> {
+    start_logging(&args.chain.log)?;
+    start_threads(args.chain.threads)?;
+    let temporary = args.tmp.then(tempfile::tempdir).transpose().context("temporary folder")?;
+    let chain = Arc::new(open_chain(&args.chain, temporary.as_ref().map(|t| t.path()))?);
+    let key = args.mine.then(|| miner_key(&chain, args.key_file.as_deref())).transpose()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("async runtime")?;
+    runtime.block_on(serve(args, chain, key))
+}
+
+/// The miner's key: from a file, or on a development chain Alice's.
+fn miner_key(chain: &Chain, file: Option<&Path>) -> Result<Key> {
+    match file {
+        Some(path) => {
+            let name = || path.display().to_string();
+            let length = std::fs::metadata(path).with_context(name)?.len();
+            if length > MAX_KEY_BYTES {
+                bail!("{}: has {length} bytes, expected a secret of at most {MAX_KEY_BYTES}", path.display());
+            }
+            let text = std::fs::read_to_string(path).with_context(name)?;
+            Key::from_uri(text.trim()).with_context(name)
+        }
+        None if chain.spec().chain_type == ChainType::Development => Ok(Key::from_uri("//Alice")?),
+        None => bail!("--mine needs --key-file on chain {}: make a key with `descent key generate`", chain.spec().id),
+    }
+}
+
+async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (pool, held_out) = (Arc::new(Pool::default()), Arc::new(HeldOut::default()));
+    let stats = key.as_ref().map(|_| Arc::new(MinerStats::default()));
+    let backend = Arc::new(NodeBackend::new(chain.clone(), pool.clone(), stats.clone(), held_out.clone(), args.name.clone()));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.rpc_port));
+    let server = start_server(address, RpcConfig::default(), backend.clone()).await?;
+    let best = chain.best()?;
+    tracing::info!(
+        chain = %chain.spec().name, genesis = ?chain.genesis_hash(), height = best.number, platform = chain.engine().platform().name(),
+        rpc = %server.local_address(), "node started"
+    );
+
+    let announcer = tokio::spawn(announce(chain.clone(), pool.clone(), backend.clone(), held_out.clone()));
+    let limit = args.stop_after.map(|n| best.number.saturating_add(n));
+    let account = key.as_ref().map(Key::account);
+    let mining = key.zip(stats.clone()).map(|(key, stats)| {
+        let mut miner = Miner::new(chain.clone(), pool, key.pair, args.lane, stats, stop.clone());
+        tokio::task::spawn_blocking(move || miner.run())
+    });
+    let line = StatusLine::new(chain.clone(), stats, held_out, account);
+    let outcome = wait(&chain, &line, mining, &stop, limit).await;
+    stop.store(true, Ordering::Relaxed);
+    announcer.abort();
+    line.finish();
+    server.stop().await;
+    if outcome.is_ok() {
+        tracing::info!(height = chain.best()?.number, "stopped");
+    }
+    outcome
+}
+
+/// Redraws the live line until something ends the node.
+async fn wait(
+    chain: &Chain,
+    line: &StatusLine,
+    mining: Option<tokio::task::JoinHandle<Result<(), crate::miner::MineError>>>,
+    stop: &AtomicBool,
+    limit: Option<u32>,
+) -> Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("SIGTERM")?;
+    let mut ticks = tokio::time::interval(REFRESH);
+    let mut mining = mining;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                line.draw();
+                if limit.is_some_and(|limit| chain.best().is_ok_and(|best| best.number >= limit)) {
+                    break;
+                }
+            }
+            ended = async { mining.as_mut().expect("guarded").await }, if mining.is_some() => {
+                return Ok(ended.context("mining thread")??);
+            }
+            signal = tokio::signal::ctrl_c() => {
+                signal.context("Ctrl-C")?;
+                break;
+            }
+            _ = terminate.recv() => break,
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    if let Some(mining) = mining {
+        mining.await.context("mining thread")??;
+    }
+    Ok(())
+}
+
+/// Passes new blocks on to subscribers, the pool and the held-out evaluation.
+async fn announce(chain: Arc<Chain>, pool: Arc<Pool>, backend: Arc<NodeBackend>, held_out: Arc<HeldOut>) {
+    let mut events = chain.subscribe();
+    let mut finalized = chain.store().finalized().map_or(0, |f| f.number);
+    evaluate(&chain, &held_out);
+    loop {
+        let imported = match events.recv().await {
+            Ok(imported) => imported,
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return,
+        };
+        if let Err(error) = backend.announce(&imported, &mut finalized) {
+            tracing::warn!(%error, "new block not announced");
+        }
+        if imported.new_best {
+            let params = &chain.spec().params;
+            if !pool.is_empty()
+                && let Ok(state) = chain.store().best_state()
+            {
+                pool.prune(params, chain.genesis_hash(), &state, imported.header.number.saturating_add(1));
+            }
+            if params.is_step_block(imported.header.number) {
+                evaluate(&chain, &held_out);
+            }
+        }
+    }
+}
+
+/// Evaluates the newest checkpoint on the held-out tenth, beside everything else.
+fn evaluate(chain: &Arc<Chain>, held_out: &Arc<HeldOut>) {
+    let (chain, held_out) = (chain.clone(), held_out.clone());
+    tokio::task::spawn_blocking(move || {
+        let evaluated = chain.best().map_err(anyhow::Error::from).and_then(|best| {
+            let view = chain.view(best.hash)?;
+            let context = chain.context_on(&view)?;
+            held_out.evaluate(chain.engine(), context.round, &context.weights);
+            Ok(())
+        });
+        if let Err(error) = evaluated {
+            tracing::warn!(%error, "held-out loss not computed");
+        }
+    });
+}

@@ -1,0 +1,53 @@
+//! Held-out loss of each round's checkpoint: computed by the node beside consensus, on data that is never sampled.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use consensus_upow::engine::Engine;
+use consensus_upow::{PreparedWeights, evaluate};
+
+/// Microbatches' worth of windows that one evaluation reads, if the held-out part is long enough.
+const BATCHES: usize = 16;
+
+/// Mean loss in nats over evenly spaced windows of the held-out tenth; nothing if that is shorter than a window.
+pub fn held_out_loss(engine: &Engine, weights: &PreparedWeights, batches: usize) -> Option<f64> {
+    let (model, data) = (engine.task().model(), engine.held_out());
+    let length = model.seq_len + 1;
+    let starts = (data.len() + 1).checked_sub(length)?;
+    let count = batches * model.batch;
+    let mut total = 0.0;
+    for batch in 0..batches {
+        let windows: Vec<u8> = (0..model.batch)
+            .flat_map(|w| {
+                let start = (batch * model.batch + w) * starts / count;
+                &data[start..start + length]
+            })
+            .copied()
+            .collect();
+        total += f64::from(evaluate(engine.platform(), weights, &windows).ok()?);
+    }
+    Some(total / batches as f64)
+}
+
+/// Losses found so far, by round.
+#[derive(Debug, Default)]
+pub struct HeldOut(Mutex<BTreeMap<u32, f64>>);
+
+impl HeldOut {
+    /// Evaluates a round's weights and remembers the result.
+    pub fn evaluate(&self, engine: &Engine, round: u32, weights: &PreparedWeights) {
+        if let Some(loss) = held_out_loss(engine, weights, BATCHES) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(round, loss);
+        }
+    }
+
+    /// The loss of a round's checkpoint, if it was evaluated since the start.
+    pub fn get(&self, round: u32) -> Option<f64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&round).copied()
+    }
+
+    /// The newest one.
+    pub fn latest(&self) -> Option<(u32, f64)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last_key_value().map(|(r, l)| (*r, *l))
+    }
+}

@@ -1,0 +1,264 @@
+//! The mining loop: templates, microbatches, receipts of the own work, blocks.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use consensus_upow::engine::RoundContext;
+use consensus_upow::mining::{MinedMicrobatch, MiningTemplate, mine};
+use consensus_upow::receipt::{BuiltReceipt, ReceiptBuilder};
+use consensus_upow::verify::{AuthoredBlock, BlockError, author_block};
+use consensus_upow::view::{ChainView, median_time};
+use descent_runtime::call::TrainingCall;
+use descent_runtime::{AccountId, H256, PreDigest, RuntimeCall, SignedExtrinsic, storage};
+use sp_core::{Pair as _, sr25519};
+use sp_runtime::generic::Era;
+
+use crate::chain::{Chain, ImportError, IncomingBlock, StoreView, sealed};
+use crate::pool::Pool;
+use crate::store::{BlockRef, StoreError, StoredBody};
+
+/// Over how long the speed is averaged.
+const SPEED_WINDOW: Duration = Duration::from_secs(10);
+
+/// What stops a miner.
+#[derive(Debug, thiserror::Error)]
+pub enum MineError {
+    /// A block of its own was refused, or the chain's data failed.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The next block's data could not be read.
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a miner is doing, for people to see.
+#[derive(Debug, Default)]
+pub struct MinerStats {
+    recent: Mutex<VecDeque<Instant>>,
+    totals: Mutex<Totals>,
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// Microbatches mined.
+    pub microbatches: u64,
+    /// Blocks sealed.
+    pub blocks: u64,
+    /// Shares drawn.
+    pub shares: u64,
+    /// Mean loss of the last microbatch, nats.
+    pub loss: Option<f64>,
+}
+
+impl MinerStats {
+    fn record(&self, mined: &MinedMicrobatch) {
+        let now = Instant::now();
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.push_back(now);
+        while recent.front().is_some_and(|t| now.duration_since(*t) > SPEED_WINDOW) {
+            recent.pop_front();
+        }
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.microbatches += 1;
+        totals.shares += mined.shares.len() as u64;
+        totals.loss = Some(consensus_upow::loss_from_fixed(mined.output.loss));
+    }
+
+    /// Microbatches a second over the last ten seconds.
+    pub fn microbatches_per_second(&self) -> f64 {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        match (recent.front(), recent.len()) {
+            (Some(first), n) if n > 1 => n as f64 / first.elapsed().as_secs_f64().max(1e-3),
+            _ => 0.0,
+        }
+    }
+
+    /// Counts since the start.
+    pub fn totals(&self) -> Totals {
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Milliseconds since the epoch.
+pub fn now_ms() -> u64 {
+    // Before 1970 the chain's time rules refuse everything, which is right.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A miner of one lane of one account.
+pub struct Miner {
+    chain: Arc<Chain>,
+    pool: Arc<Pool>,
+    pair: sr25519::Pair,
+    account: AccountId,
+    lane: u32,
+    stats: Arc<MinerStats>,
+    stop: Arc<AtomicBool>,
+    builder: Option<ReceiptBuilder>,
+    outbox: Vec<BuiltReceipt>,
+}
+
+impl Miner {
+    /// A miner that signs its receipts with `pair`.
+    pub fn new(chain: Arc<Chain>, pool: Arc<Pool>, pair: sr25519::Pair, lane: u32, stats: Arc<MinerStats>, stop: Arc<AtomicBool>) -> Self {
+        let account = AccountId::from(pair.public());
+        Self { chain, pool, pair, account, lane, stats, stop, builder: None, outbox: Vec::new() }
+    }
+
+    /// Mines until stopped.
+    ///
+    /// # Errors
+    /// [`MineError`].
+    pub fn run(&mut self) -> Result<(), MineError> {
+        while !self.stopped() {
+            self.mine_block()?;
+        }
+        Ok(())
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Mines on the best block until a block is found, the best block changes, or a stop.
+    ///
+    /// # Errors
+    /// [`MineError`].
+    pub fn mine_block(&mut self) -> Result<(), MineError> {
+        let best = self.chain.best()?;
+        let chain = self.chain.clone();
+        let mut view = chain.view(best.hash)?;
+        let context = chain.context_on(&view)?;
+        self.take_stock(&view, &context, best)?;
+        view.add_sidecars(self.outbox.iter().flat_map(|r| [r.details.clone(), r.blob.clone()]));
+        let authored = self.author(&view)?;
+        let template = MiningTemplate::new(chain.engine(), &context, authored.header.clone(), authored.target).map_err(consensus_upow::seal::SealError::from);
+        let template = template.map_err(BlockError::from)?;
+        let pending = self.pool.len();
+        let started = Instant::now();
+        // New transactions are worth a new template once they have waited for a block time.
+        let patience = Duration::from_millis(chain.spec().params.block_time_ms.max(2_000));
+        while !self.stopped() && chain.best()? == best {
+            if self.pool.len() > pending && started.elapsed() > patience {
+                return Ok(());
+            }
+            let mined = self.mine_one(&context, &template)?;
+            self.stats.record(&mined);
+            if let Some((seal, witness)) = mined.seal {
+                return self.publish(authored, &seal, witness);
+            }
+        }
+        Ok(())
+    }
+
+    fn mine_one(&mut self, context: &RoundContext, template: &MiningTemplate) -> Result<MinedMicrobatch, MineError> {
+        let engine = self.chain.engine();
+        let builder = self.builder.get_or_insert_with(|| ReceiptBuilder::new(engine, context, self.lane, 0));
+        if !builder.has_room() {
+            let next = builder.next_index();
+            self.outbox.extend(builder.build(engine));
+            *builder = ReceiptBuilder::new(engine, context, self.lane, next);
+        }
+        let mined = mine(engine, context, template, builder.next_index()).map_err(BlockError::from)?;
+        builder.push(template, &mined);
+        Ok(mined)
+    }
+
+    /// Brings receipts in line with the chain: forgets what is included or expired, hands in what is due.
+    fn take_stock(&mut self, view: &StoreView<'_>, context: &RoundContext, best: BlockRef) -> Result<(), MineError> {
+        let (engine, params) = (self.chain.engine(), &self.chain.spec().params);
+        let next_index = |round: u32| -> Result<u32, BlockError> {
+            Ok(storage::NEXT_INDEX.get_or_default(view.state(), &(round, self.account.clone(), self.lane))?)
+        };
+        let mut kept = Vec::new();
+        for receipt in self.outbox.drain(..) {
+            let round = receipt.summary.round;
+            if round.saturating_add(1) >= context.round && receipt.summary.start >= next_index(round)? {
+                kept.push(receipt);
+            }
+        }
+        self.outbox = kept;
+        // The last block whose receipts still enter the round's step.
+        let deadline = u64::from(context.round + 1) * u64::from(params.round_blocks) - params.verdict_delay();
+        let builder = self.builder.take();
+        let due = |b: &ReceiptBuilder| b.round() != context.round || u64::from(best.number) + 1 == deadline;
+        let mut next = next_index(context.round)?;
+        match builder {
+            Some(b) if due(&b) => {
+                if b.round() == context.round {
+                    next = b.next_index();
+                }
+                self.outbox.extend(b.build(engine));
+                self.builder = Some(ReceiptBuilder::new(engine, context, self.lane, next));
+            }
+            Some(b) => {
+                // After a reorganisation the chain may know of more or fewer indices than this range builds on.
+                let waiting = self.outbox.iter().find(|r| r.summary.round == context.round).map(|r| r.summary.start);
+                let fits = waiting.unwrap_or(b.start()) == next;
+                self.builder = Some(if fits { b } else { ReceiptBuilder::new(engine, context, self.lane, next) });
+            }
+            None => self.builder = Some(ReceiptBuilder::new(engine, context, self.lane, next)),
+        }
+        Ok(())
+    }
+
+    fn author(&mut self, view: &StoreView<'_>) -> Result<AuthoredBlock, MineError> {
+        let median = median_time(view).map_err(BlockError::from)?;
+        let timestamp_ms = now_ms().max(median.map_or(0, |m| m.saturating_add(1)));
+        let pre = PreDigest { sealer: self.account.clone(), lane: self.lane, timestamp_ms };
+        let account = storage::ACCOUNT.get_or_default(view.state(), &self.account).map_err(BlockError::from)?;
+        let mut candidates = Vec::new();
+        let mut rounds = Vec::new();
+        let mut nonce = account.nonce;
+        for receipt in &self.outbox {
+            // A block takes one receipt of a lane and round; the next ones follow in later blocks.
+            if rounds.contains(&receipt.summary.round) {
+                continue;
+            }
+            rounds.push(receipt.summary.round);
+            candidates.push(self.sign(receipt, nonce));
+            nonce = nonce.saturating_add(1);
+        }
+        let receipts = candidates.clone();
+        candidates.extend(self.pool.waiting());
+        let engine = self.chain.engine();
+        let mut authored = author_block(engine, view, &pre, candidates)?;
+        authored.refused.retain(|(bytes, reason)| {
+            let own = receipts.contains(bytes);
+            if own {
+                tracing::warn!(%reason, "own receipt is not valid on this branch");
+            }
+            own
+        });
+        // A refused receipt stays refused on this branch: its templates build on blocks that left it.
+        for (bytes, _) in &authored.refused {
+            let summary = consensus_upow::verify::submitted_receipt(bytes).map(|(_, s)| s);
+            self.outbox.retain(|r| Some(&r.summary) != summary.as_ref());
+        }
+        Ok(authored)
+    }
+
+    fn sign(&self, receipt: &BuiltReceipt, nonce: u32) -> Vec<u8> {
+        let call = RuntimeCall::Training(TrainingCall::SubmitReceipt { summary: receipt.summary.clone() });
+        let genesis: H256 = self.chain.genesis_hash();
+        SignedExtrinsic::new(&self.pair, call, nonce, 0, Era::immortal(), genesis, genesis).encode()
+    }
+
+    /// Sends an own block through the pipeline that a stranger's would take.
+    fn publish(&mut self, authored: AuthoredBlock, seal: &consensus_upow::seal::Seal, witness: Vec<u8>) -> Result<(), MineError> {
+        let header = sealed(authored.header, seal).map_err(|e| BlockError::from(consensus_upow::seal::SealError::from(e)))?;
+        let sidecars = self.outbox.iter().flat_map(|r| [r.details.clone(), r.blob.clone()]).collect();
+        let body = StoredBody { extrinsics: authored.extrinsics, witness };
+        let imported = self.chain.import(IncomingBlock { header, body, sidecars }, now_ms())?;
+        let mut totals = self.stats.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.blocks += 1;
+        tracing::debug!(number = imported.header.number, hash = ?imported.header.hash(), "sealed a block");
+        Ok(())
+    }
+}

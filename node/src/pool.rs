@@ -1,0 +1,138 @@
+//! The transaction pool: valid extrinsics waiting for a block, ordered by account and nonce.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use descent_runtime::extrinsic::extrinsic_hash;
+use descent_runtime::{AccountId, ChainParams, ExtrinsicError, H256, Nonce, StateRead, validate_extrinsic};
+
+/// Extrinsics waiting at most.
+const MAX_COUNT: usize = 4096;
+/// Bytes waiting at most.
+const MAX_BYTES: usize = 8 << 20;
+/// Extrinsics of one account at most.
+const MAX_PER_ACCOUNT: usize = 64;
+
+/// Why an extrinsic was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// It is waiting already.
+    #[error("extrinsic {0} is in the pool")]
+    Known(H256),
+    /// It breaks a rule of the runtime.
+    #[error(transparent)]
+    Invalid(#[from] ExtrinsicError),
+    /// Receipts travel with their parts, not through the pool.
+    #[error("receipts come from miners with their details and gradient, not as transactions")]
+    Receipt,
+    /// Another one with this nonce pays as much.
+    #[error("tip is {got}, expected more than {existing} to replace the waiting one")]
+    Underpriced {
+        /// Its tip.
+        got: u128,
+        /// The waiting one's.
+        existing: u128,
+    },
+    /// No room.
+    #[error("pool is full")]
+    Full,
+}
+
+struct Waiting {
+    bytes: Vec<u8>,
+    tip: u128,
+}
+
+#[derive(Default)]
+struct Inner {
+    by_account: BTreeMap<AccountId, BTreeMap<Nonce, Waiting>>,
+    hashes: HashMap<H256, (AccountId, Nonce)>,
+    bytes: usize,
+}
+
+/// The pool.
+#[derive(Default)]
+pub struct Pool(Mutex<Inner>);
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every method leaves the maps consistent before anything can panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks an extrinsic against the best state and keeps it.
+    ///
+    /// # Errors
+    /// [`PoolError`].
+    pub fn submit(&self, params: &ChainParams, genesis: H256, state: &dyn StateRead, number: u32, bytes: Vec<u8>) -> Result<H256, PoolError> {
+        let hash = extrinsic_hash(&bytes);
+        if self.lock().hashes.contains_key(&hash) {
+            return Err(PoolError::Known(hash));
+        }
+        if consensus_upow::verify::submitted_receipt(&bytes).is_some() {
+            return Err(PoolError::Receipt);
+        }
+        let signed = match validate_extrinsic(params, genesis, state, number, &bytes) {
+            // Valid once the ones before it are in: it may wait.
+            Err(ExtrinsicError::NonceFuture { .. }) => descent_runtime::SignedExtrinsic::decode(&bytes)?,
+            checked => checked?,
+        };
+        let mut inner = self.lock();
+        let waiting = inner.by_account.get(&signed.signer);
+        match waiting.and_then(|w| w.get(&signed.nonce)) {
+            Some(old) if signed.tip <= old.tip => return Err(PoolError::Underpriced { got: signed.tip, existing: old.tip }),
+            Some(_) => {}
+            None if waiting.map_or(0, BTreeMap::len) >= MAX_PER_ACCOUNT => return Err(PoolError::Full),
+            None => {}
+        }
+        if inner.hashes.len() >= MAX_COUNT || inner.bytes.saturating_add(bytes.len()) > MAX_BYTES {
+            return Err(PoolError::Full);
+        }
+        inner.bytes += bytes.len();
+        inner.hashes.insert(hash, (signed.signer.clone(), signed.nonce));
+        let old = inner.by_account.entry(signed.signer).or_default().insert(signed.nonce, Waiting { bytes, tip: signed.tip });
+        if let Some(old) = old {
+            inner.bytes -= old.bytes.len();
+            inner.hashes.remove(&extrinsic_hash(&old.bytes));
+        }
+        Ok(hash)
+    }
+
+    /// Everything waiting, accounts in turn, nonces ascending.
+    pub fn waiting(&self) -> Vec<Vec<u8>> {
+        self.lock().by_account.values().flat_map(BTreeMap::values).map(|w| w.bytes.clone()).collect()
+    }
+
+    /// Number waiting.
+    pub fn len(&self) -> usize {
+        self.lock().hashes.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Forgets what the new best state has made invalid: included, outdated, unpayable.
+    pub fn prune(&self, params: &ChainParams, genesis: H256, state: &dyn StateRead, number: u32) {
+        let stale: Vec<(H256, AccountId, Nonce)> = {
+            let inner = self.lock();
+            let is_stale = |bytes: &[u8]| {
+                !matches!(validate_extrinsic(params, genesis, state, number, bytes), Ok(_) | Err(ExtrinsicError::NonceFuture { .. }))
+            };
+            let all = inner.by_account.iter().flat_map(|(a, w)| w.iter().map(move |(n, w)| (a, n, w)));
+            all.filter(|(_, _, w)| is_stale(&w.bytes)).map(|(a, n, w)| (extrinsic_hash(&w.bytes), a.clone(), *n)).collect()
+        };
+        let mut inner = self.lock();
+        for (hash, account, nonce) in stale {
+            inner.hashes.remove(&hash);
+            let emptied = inner.by_account.get_mut(&account).map(|w| (w.remove(&nonce), w.is_empty()));
+            if let Some((Some(old), empty)) = emptied {
+                inner.bytes -= old.bytes.len();
+                if empty {
+                    inner.by_account.remove(&account);
+                }
+            }
+        }
+    }
+}
