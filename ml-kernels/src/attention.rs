@@ -52,7 +52,8 @@ struct Head {
 
 impl Head {
     fn gather(model: &ModelConfig, qkv: &[f32], index: usize) -> Self {
-        let (window, head, d, width) = (index / model.n_heads, index % model.n_heads, model.d_model, model.head_width());
+        let (window, head, d, width) =
+            (index / model.n_heads, index % model.n_heads, model.d_model, model.head_width());
         let rows = &qkv[window * model.seq_len * 3 * d..][..model.seq_len * 3 * d];
         let part = |offset: usize| columns(rows, 3 * d, offset + head * width, width);
         let scale = 1.0 / (width as f32).sqrt();
@@ -142,7 +143,13 @@ fn head_forward(platform: Platform, head: &Head, keys: &[f32], p: &mut [f32], ou
 ///
 /// `dp[i][j] = chain(do[i], v[j])`, `ds = (p * (dp - dot(p, dp))) * scale`, `dq[i] = chain over j <= i of ds * k[j]`,
 /// `dk[j] = chain over i >= j of ds * q[i]`, `dv[j] = chain over i >= j of p * do[i]`.
-pub fn backward(platform: Platform, model: &ModelConfig, qkv: &[f32], probabilities: &[f32], d_out: &[f32]) -> Vec<f32> {
+pub fn backward(
+    platform: Platform,
+    model: &ModelConfig,
+    qkv: &[f32],
+    probabilities: &[f32],
+    d_out: &[f32],
+) -> Vec<f32> {
     let (t, d, width) = (model.seq_len, model.d_model, model.head_width());
     let parts: Vec<[Vec<f32>; 3]> = probabilities
         .par_chunks(t * t)

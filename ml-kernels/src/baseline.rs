@@ -83,7 +83,8 @@ impl Baseline {
         let qkv = qkv.reshape((windows, t, 3, heads, width))?;
         let part = |i: usize| qkv.i((.., .., i))?.transpose(1, 2)?.contiguous();
         let (q, k, v) = (self.rotate(&part(0)?)?, self.rotate(&part(1)?)?, part(2)?);
-        let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? / (width as f64).sqrt())?.broadcast_add(&self.mask)?;
+        let scores =
+            (q.matmul(&k.transpose(2, 3)?.contiguous()?)? / (width as f64).sqrt())?.broadcast_add(&self.mask)?;
         let scores = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
         let p = scores.broadcast_div(&scores.sum_keepdim(D::Minus1)?)?;
         p.matmul(&v)?.transpose(1, 2)?.reshape((windows * t, heads * width))
@@ -98,7 +99,8 @@ impl Baseline {
         let rows = windows.chunks_exact(t + 1);
         let count = rows.len();
         let ids = |shift: usize| -> Result<Tensor> {
-            let flat: Vec<u32> = windows.chunks_exact(t + 1).flat_map(|w| &w[shift..shift + t]).map(|b| u32::from(*b)).collect();
+            let flat: Vec<u32> =
+                windows.chunks_exact(t + 1).flat_map(|w| &w[shift..shift + t]).map(|b| u32::from(*b)).collect();
             Tensor::from_vec(flat, count * t, &Device::Cpu)
         };
         let mut vars = self.vars.iter();

@@ -176,11 +176,16 @@ impl ModelConfig {
         if self.n_layers == 0 || self.n_layers > 256 {
             return Err(ConfigError::Layers(self.n_layers));
         }
-        if self.batch == 0 || self.seq_len == 0 || self.seq_len % 8 != 0 || self.batch > MAX_SIDE || self.seq_len > MAX_SIDE {
+        if self.batch == 0
+            || self.seq_len == 0
+            || !self.seq_len.is_multiple_of(8)
+            || self.batch > MAX_SIDE
+            || self.seq_len > MAX_SIDE
+        {
             return Err(ConfigError::Microbatch { batch: self.batch, seq_len: self.seq_len });
         }
         let side = |name, got: usize| {
-            let fits = got % TILE == 0 && got % RANK == 0 && (TILE..=MAX_SIDE).contains(&got);
+            let fits = got.is_multiple_of(TILE) && got.is_multiple_of(RANK) && (TILE..=MAX_SIDE).contains(&got);
             if fits { Ok(()) } else { Err(ConfigError::Side { name, got }) }
         };
         side("tokens of a microbatch", self.tokens())?;
@@ -189,8 +194,8 @@ impl ModelConfig {
         // The fused layers' outputs are contracted over in the backward pass.
         side("3 * d_model", self.d_model.saturating_mul(3))?;
         side("2 * d_ff", self.d_ff.saturating_mul(2))?;
-        let width = if self.n_heads == 0 { 0 } else { self.d_model / self.n_heads };
-        if self.n_heads == 0 || self.d_model % self.n_heads != 0 || !width.is_power_of_two() || width < 8 {
+        let width = self.d_model.checked_div(self.n_heads).unwrap_or(0);
+        if width * self.n_heads != self.d_model || !width.is_power_of_two() || width < 8 {
             return Err(ConfigError::HeadWidth { d_model: self.d_model, n_heads: self.n_heads });
         }
         Ok(())
@@ -284,7 +289,8 @@ mod tests {
         for name in ModelConfig::PRESETS {
             let config = ModelConfig::preset(name).expect("listed");
             config.validate().unwrap();
-            let linear: u64 = config.tensors().iter().filter(|t| t.kind == TensorKind::Linear).map(|t| t.len() as u64).sum();
+            let linear: u64 =
+                config.tensors().iter().filter(|t| t.kind == TensorKind::Linear).map(|t| t.len() as u64).sum();
             assert_eq!(config.microbatch_macs(), 3 * linear * config.tokens() as u64);
         }
         assert_eq!(ModelConfig::preset("huge"), None);
@@ -293,7 +299,10 @@ mod tests {
     #[test]
     fn each_shape_rule_is_enforced() {
         let ok = ModelConfig::TINY;
-        assert!(matches!(ModelConfig { d_model: 65, ..ok }.validate(), Err(ConfigError::Side { name: "d_model", got: 65 })));
+        assert!(matches!(
+            ModelConfig { d_model: 65, ..ok }.validate(),
+            Err(ConfigError::Side { name: "d_model", got: 65 })
+        ));
         assert!(matches!(ModelConfig { d_ff: 4096, ..ok }.validate(), Err(ConfigError::Side { name: "2 * d_ff", .. })));
         assert!(matches!(ModelConfig { batch: 3, seq_len: 8, ..ok }.validate(), Err(ConfigError::Side { .. })));
         assert!(matches!(ModelConfig { n_heads: 0, ..ok }.validate(), Err(ConfigError::HeadWidth { .. })));

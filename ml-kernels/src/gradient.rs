@@ -16,14 +16,23 @@ const CHUNK: usize = 1 << 14;
 
 /// `floor(g * 2^e + r / 2^16)` clipped to +-31 for every element of every tensor, `r` from the attempt's stream
 /// `("gradient", tensor)` at the element's index in its tensor; and each tensor's sum of squares.
-pub fn to_integers(platform: Platform, model: &ModelConfig, gradient: &[f32], exponents: &[i8], key: &[u8; 32]) -> (Vec<i8>, Vec<u64>) {
+pub fn to_integers(
+    platform: Platform,
+    model: &ModelConfig,
+    gradient: &[f32],
+    exponents: &[i8],
+    key: &[u8; 32],
+) -> (Vec<i8>, Vec<u64>) {
     let mut leaf = vec![0_i8; gradient.len()];
     let mut squares = Vec::new();
     for (index, (tensor, e)) in model.tensors().iter().zip(exponents).enumerate() {
         let stream = Stream::new(key, "gradient", index as u32);
         let unit = exp2_int(i32::from(*e));
-        let out = leaf[tensor.range()].par_chunks_mut(CHUNK).zip(gradient[tensor.range()].par_chunks(CHUNK)).enumerate();
-        squares.push(out.map(|(i, (out, g))| round_chunk(platform, g, unit, stream, (i * CHUNK / LANES) as u64, out)).sum());
+        let out =
+            leaf[tensor.range()].par_chunks_mut(CHUNK).zip(gradient[tensor.range()].par_chunks(CHUNK)).enumerate();
+        squares.push(
+            out.map(|(i, (out, g))| round_chunk(platform, g, unit, stream, (i * CHUNK / LANES) as u64, out)).sum(),
+        );
     }
     (leaf, squares)
 }
@@ -122,7 +131,8 @@ mod tests {
             let mean = got.0.iter().map(|v| f64::from(*v)).sum::<f64>() / g.len() as f64;
             let truth = g[5..].iter().map(|v| f64::from(*v) * 2.0).sum::<f64>() / g.len() as f64;
             assert!((mean - truth).abs() < 0.01, "{mean} {truth}");
-            let squares: u64 = got.0[model.tensors()[0].range()].iter().map(|v| (i64::from(*v) * i64::from(*v)) as u64).sum();
+            let squares: u64 =
+                got.0[model.tensors()[0].range()].iter().map(|v| (i64::from(*v) * i64::from(*v)) as u64).sum();
             assert_eq!(got.1[0], squares);
             assert_eq!(seen.get_or_insert(got.clone()), &got);
         }

@@ -82,16 +82,7 @@ pub struct Prime {
 }
 
 /// The two primes whose product is the hash's modulus.
-pub const PRIMES: [Prime; 2] = [
-    Prime {
-        modulus: 12_289,
-        root: 7,
-    },
-    Prime {
-        modulus: 18_433,
-        root: 19,
-    },
-];
+pub const PRIMES: [Prime; 2] = [Prime { modulus: 12_289, root: 7 }, Prime { modulus: 18_433, root: 19 }];
 
 const DOMAIN: &[u8] = b"descent/lattice";
 
@@ -144,16 +135,10 @@ impl LatticeKey {
     pub fn new(seed: &[u8; 32], weights: usize) -> Self {
         let draw = |index: usize| {
             let mut values = vec![0; weights.div_ceil(GROUP) * GROUP];
-            values
-                .par_chunks_mut(GROUP)
-                .enumerate()
-                .for_each(|(group, out)| fill_uniform(seed, index, group, out));
+            values.par_chunks_mut(GROUP).enumerate().for_each(|(group, out)| fill_uniform(seed, index, group, out));
             values
         };
-        Self {
-            weights,
-            public: [draw(0), draw(1)],
-        }
+        Self { weights, public: [draw(0), draw(1)] }
     }
 
     /// The length of the gradients this key hashes.
@@ -179,10 +164,7 @@ impl LatticeKey {
 
     fn hash<T: Weight>(&self, platform: Platform, g: &[T]) -> Result<LeafHash, LatticeError> {
         if g.len() != self.weights {
-            return Err(LatticeError::GradientLength {
-                got: g.len(),
-                expected: self.weights,
-            });
+            return Err(LatticeError::GradientLength { got: g.len(), expected: self.weights });
         }
         let chunk = CHUNK_GROUPS * GROUP;
         let total = g
@@ -216,11 +198,7 @@ fn fill_uniform(seed: &[u8; 32], index: usize, group: usize, out: &mut [i16]) {
             let Some(place) = out.get_mut(filled) else { break };
             let value = word % modulus;
             // Wrapping: a value above half the prime becomes negative.
-            *place = if value > modulus / 2 {
-                value.wrapping_sub(modulus)
-            } else {
-                value
-            } as i16;
+            *place = if value > modulus / 2 { value.wrapping_sub(modulus) } else { value } as i16;
             filled += usize::from(word < limit);
         }
     }

@@ -14,7 +14,8 @@ pub const LOSS_BITS: u32 = 20;
 ///
 /// Per row: `m = max` (ascending), `p = exp(x - m)`, `s = sum(p)` (32 lanes), `loss = ln(s) - (x[target] - m)`.
 pub fn forward_backward(platform: Platform, logits: &mut [f32], targets: &[u8]) -> f32 {
-    let losses: Vec<f32> = logits.par_chunks_mut(VOCAB).zip(targets).map(|(row, t)| row_loss(platform, row, *t)).collect();
+    let losses: Vec<f32> =
+        logits.par_chunks_mut(VOCAB).zip(targets).map(|(row, t)| row_loss(platform, row, *t)).collect();
     sum(&losses) / losses.len() as f32
 }
 

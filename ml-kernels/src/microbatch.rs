@@ -2,12 +2,12 @@
 
 use crate::attention;
 use crate::config::{ModelConfig, Op, ProductId, VOCAB};
+use crate::error::KernelError;
 use crate::gradient::to_integers;
 use crate::loss;
 use crate::math::sanitize;
 use crate::norm;
 use crate::platform::Platform;
-use crate::error::KernelError;
 use crate::product::{Operand, Rounding, quantize_columns, quantize_rows};
 use crate::rng::Stream;
 use crate::rope::RopeTable;
@@ -88,7 +88,12 @@ pub struct FloatGradient {
 ///
 /// # Errors
 /// [`KernelError`] if lengths or shapes don't match the model; never because of values.
-pub fn run(platform: Platform, weights: &PreparedWeights, input: MicrobatchInput<'_>, products: &mut impl Products) -> Result<MicrobatchOutput, KernelError> {
+pub fn run(
+    platform: Platform,
+    weights: &PreparedWeights,
+    input: MicrobatchInput<'_>,
+    products: &mut impl Products,
+) -> Result<MicrobatchOutput, KernelError> {
     let model = weights.model();
     let expected = model.tensors().len();
     if input.exponents.len() != expected {
@@ -116,7 +121,13 @@ pub fn evaluate(platform: Platform, weights: &PreparedWeights, windows: &[u8]) -
 ///
 /// # Errors
 /// As [`run`].
-pub fn gradient(platform: Platform, weights: &PreparedWeights, windows: &[u8], key: &[u8; 32], products: &mut impl Products) -> Result<FloatGradient, KernelError> {
+pub fn gradient(
+    platform: Platform,
+    weights: &PreparedWeights,
+    windows: &[u8],
+    key: &[u8; 32],
+    products: &mut impl Products,
+) -> Result<FloatGradient, KernelError> {
     let mut pass = Pass::new(platform, weights, windows, Some(key), ByRef(products))?;
     let layers = pass.model.n_layers;
     let mut x = pass.embed();
@@ -185,7 +196,13 @@ struct Pass<'a, P> {
 const TENSORS_PER_LAYER: usize = 6;
 
 impl<'a, P: Products> Pass<'a, P> {
-    fn new(platform: Platform, weights: &'a PreparedWeights, windows: &[u8], key: Option<&'a [u8; 32]>, products: P) -> Result<Self, KernelError> {
+    fn new(
+        platform: Platform,
+        weights: &'a PreparedWeights,
+        windows: &[u8],
+        key: Option<&'a [u8; 32]>,
+        products: P,
+    ) -> Result<Self, KernelError> {
         let model = *weights.model();
         let expected = model.batch * (model.seq_len + 1);
         if windows.len() != expected {
@@ -272,9 +289,9 @@ impl<'a, P: Products> Pass<'a, P> {
         });
     }
 
-    fn layer_forward(&mut self, layer: usize, x: &mut Vec<f32>) -> Result<Saved, KernelError> {
+    fn layer_forward(&mut self, layer: usize, x: &mut [f32]) -> Result<Saved, KernelError> {
         let (platform, f, first) = (self.platform, self.model.d_ff, 4 * layer as u16);
-        let input = x.clone();
+        let input = x.to_vec();
         let mut normed1 = vec![0.0; x.len()];
         let inverse1 = norm::forward(platform, &input, self.tensor(Self::layer_tensor(layer, 0)), &mut normed1);
         let mut qkv = self.linear(first, &normed1)?;
@@ -282,14 +299,26 @@ impl<'a, P: Products> Pass<'a, P> {
         let (attended, probabilities) = attention::forward(platform, &self.model, &qkv);
         add(x, &self.linear(first + 1, &attended)?);
 
-        let middle = x.clone();
+        let middle = x.to_vec();
         let mut normed2 = vec![0.0; x.len()];
         let inverse2 = norm::forward(platform, &middle, self.tensor(Self::layer_tensor(layer, 3)), &mut normed2);
         let gate_up = self.linear(first + 2, &normed2)?;
         let mut activated = vec![0.0; self.inputs.len() * f];
         swiglu::forward(platform, &gate_up, f, &mut activated);
         add(x, &self.linear(first + 3, &activated)?);
-        Ok(Saved { input, inverse1, normed1, qkv, probabilities, attended, middle, inverse2, normed2, gate_up, activated })
+        Ok(Saved {
+            input,
+            inverse1,
+            normed1,
+            qkv,
+            probabilities,
+            attended,
+            middle,
+            inverse2,
+            normed2,
+            gate_up,
+            activated,
+        })
     }
 
     fn head_forward(&mut self, x: &[f32]) -> Result<(SavedHead, f32), KernelError> {
@@ -304,9 +333,22 @@ impl<'a, P: Products> Pass<'a, P> {
     fn head_backward(&mut self, x: &[f32], saved: SavedHead, g: &mut [f32]) -> Result<Vec<f32>, KernelError> {
         let tensors = self.model.tensors();
         let norm = 1 + TENSORS_PER_LAYER * self.model.n_layers;
-        let d_normed = self.linear_backward(4 * self.model.n_layers as u16, &saved.normed, &saved.d_logits, &mut g[tensors[norm + 1].range()])?;
+        let d_normed = self.linear_backward(
+            4 * self.model.n_layers as u16,
+            &saved.normed,
+            &saved.d_logits,
+            &mut g[tensors[norm + 1].range()],
+        )?;
         let mut dx = vec![0.0; x.len()];
-        norm::backward(self.platform, x, self.tensor(norm), &saved.inverse, &d_normed, &mut dx, &mut g[tensors[norm].range()]);
+        norm::backward(
+            self.platform,
+            x,
+            self.tensor(norm),
+            &saved.inverse,
+            &d_normed,
+            &mut dx,
+            &mut g[tensors[norm].range()],
+        );
         Ok(dx)
     }
 

@@ -14,7 +14,10 @@ pub const EPSILON: f32 = 1e-5;
 pub fn forward(platform: Platform, x: &[f32], w: &[f32], y: &mut [f32]) -> Vec<f32> {
     let d = w.len();
     let mut inverse = vec![0.0; x.len() / d];
-    x.par_chunks(d).zip(y.par_chunks_mut(d)).zip(&mut inverse).for_each(|((x, y), inv)| *inv = row_forward(platform, x, w, y));
+    x.par_chunks(d)
+        .zip(y.par_chunks_mut(d))
+        .zip(&mut inverse)
+        .for_each(|((x, y), inv)| *inv = row_forward(platform, x, w, y));
     inverse
 }
 

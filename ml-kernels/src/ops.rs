@@ -14,7 +14,8 @@ pub struct Int7Matmul(pub Platform);
 
 /// The contiguous f32 values behind a layout.
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let (start, end) = layout.contiguous_offsets().ok_or_else(|| Error::RequiresContiguous { op: "int7-matmul" }.bt())?;
+    let (start, end) =
+        layout.contiguous_offsets().ok_or_else(|| Error::RequiresContiguous { op: "int7-matmul" }.bt())?;
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
@@ -27,7 +28,12 @@ impl CustomOp2 for Int7Matmul {
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         let ((m, k), (k2, n)) = (l1.shape().dims2()?, l2.shape().dims2()?);
         if k != k2 {
-            return Err(Error::ShapeMismatchBinaryOp { lhs: l1.shape().clone(), rhs: l2.shape().clone(), op: "int7-matmul" }.bt());
+            return Err(Error::ShapeMismatchBinaryOp {
+                lhs: l1.shape().clone(),
+                rhs: l2.shape().clone(),
+                op: "int7-matmul",
+            }
+            .bt());
         }
         let a = quantize_rows(self.0, values(s1, l1)?, m, k, Rounding::Nearest).map_err(Error::wrap)?;
         let b = quantize_columns(self.0, values(s2, l2)?, k, n, Rounding::Nearest).map_err(Error::wrap)?;

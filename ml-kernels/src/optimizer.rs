@@ -100,7 +100,14 @@ struct Coefficients {
 ///
 /// # Panics
 /// If the lengths don't match the model; they are made by this project's own code.
-pub fn step(platform: Platform, model: &ModelConfig, optimizer: &AdamW, state: &Checkpoint, sum: &[i64], units: &[f32]) -> Checkpoint {
+pub fn step(
+    platform: Platform,
+    model: &ModelConfig,
+    optimizer: &AdamW,
+    state: &Checkpoint,
+    sum: &[i64],
+    units: &[f32],
+) -> Checkpoint {
     let tensors = model.tensors();
     assert_eq!((sum.len(), units.len()), (state.weights.len(), tensors.len()), "gradient of another model");
     let mut next = state.clone();

@@ -46,7 +46,10 @@ pub fn float_environment_is_default() -> bool {
     let subnormal = black_box(f32::MIN_POSITIVE) * black_box(0.5);
     let tie_down = black_box(1.0_f32) + black_box(f32::EPSILON / 2.0);
     let tie_up = black_box(1.0_f32 + f32::EPSILON) + black_box(f32::EPSILON / 2.0);
-    subnormal > 0.0 && black_box(subnormal) * 2.0 == f32::MIN_POSITIVE && tie_down == 1.0 && tie_up == 1.0 + 2.0 * f32::EPSILON
+    subnormal > 0.0
+        && black_box(subnormal) * 2.0 == f32::MIN_POSITIVE
+        && tie_down == 1.0
+        && tie_up == 1.0 + 2.0 * f32::EPSILON
 }
 
 /// Compiles one body twice: plainly, and with AVX2 and FMA enabled, and calls the version `$platform` names.

@@ -145,10 +145,7 @@ fn operands_fit(a: &Operand, b: &Operand, out: &[f32]) -> Result<(), ProductErro
     }
     let expected = a.vectors().saturating_mul(b.vectors());
     if out.len() != expected {
-        return Err(ProductError::Output {
-            got: out.len(),
-            expected,
-        });
+        return Err(ProductError::Output { got: out.len(), expected });
     }
     Ok(())
 }
@@ -173,13 +170,7 @@ pub fn product(platform: Platform, a: &Operand, b: &Operand, out: &mut [f32]) ->
             scratch.pack_a(platform, a.strip(row));
             for (col, panel_b) in panels_b.chunks_exact(k).enumerate() {
                 tile.multiply(platform, &scratch.a, panel_b);
-                tile.dequantize(
-                    platform,
-                    a.strip_scales(row),
-                    b.strip_scales(col),
-                    &mut out[col * TILE..],
-                    n,
-                );
+                tile.dequantize(platform, a.strip_scales(row), b.strip_scales(col), &mut out[col * TILE..], n);
             }
         },
     );
@@ -203,10 +194,7 @@ pub fn mined_product(
     operands_fit(a, b, out)?;
     let (k, n) = (a.k(), b.vectors());
     if (noise_b.vectors(), noise_b.k()) != (n, k) {
-        return Err(ProductError::Noise {
-            got: (noise_b.vectors(), noise_b.k()),
-            expected: (n, k),
-        });
+        return Err(ProductError::Noise { got: (noise_b.vectors(), noise_b.k()), expected: (n, k) });
     }
     let perm_a = permutations(key_a, Side::A, k);
     let steps = k + 2 * RANK;
@@ -222,13 +210,7 @@ pub fn mined_product(
                 let mut found = Vec::new();
                 for (col, panel_b) in panels_b.chunks_exact(steps).enumerate() {
                     tile.mine(platform, &scratch.a, panel_b);
-                    tile.dequantize(
-                        platform,
-                        a.strip_scales(row),
-                        b.strip_scales(col),
-                        &mut out[col * TILE..],
-                        n,
-                    );
+                    tile.dequantize(platform, a.strip_scales(row), b.strip_scales(col), &mut out[col * TILE..], n);
                     // Both fit u32: there are at most MAX_VECTORS / TILE strips.
                     let (row, col) = (row as u32, col as u32);
                     let t0 = ticket(key_a, &tile.state(row, col));
@@ -260,30 +242,15 @@ pub fn tile_state(
     let expected = shape(TILE, k)?;
     for strip in [a_strip, b_strip] {
         if strip.len() != expected {
-            return Err(ProductError::Elements {
-                got: strip.len(),
-                expected,
-            });
+            return Err(ProductError::Elements { got: strip.len(), expected });
         }
         operand::range_is_int7(strip)?;
     }
     let platform = Platform::detect();
     let (perm_a, perm_b) = (permutations(key_a, Side::A, k), permutations(key_b, Side::B, k));
     let mut panels = Panels::new(k + 2 * RANK);
-    panels.mask_a(
-        platform,
-        a_strip,
-        &noise::dense(key_a, Side::A, row.into()),
-        &perm_a,
-        &perm_b,
-    );
-    panels.mask_b(
-        platform,
-        b_strip,
-        &noise::dense(key_b, Side::B, col.into()),
-        &perm_b,
-        &perm_a,
-    );
+    panels.mask_a(platform, a_strip, &noise::dense(key_a, Side::A, row.into()), &perm_a, &perm_b);
+    panels.mask_b(platform, b_strip, &noise::dense(key_b, Side::B, col.into()), &perm_b, &perm_a);
     let mut tile = Tile::new(k);
     tile.mine(platform, &panels.a, &panels.b);
     Ok(tile.state(row, col))

@@ -21,12 +21,7 @@ pub fn philox4x32(mut ctr: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
         }
         let p0 = u64::from(MULTIPLIER[0]) * u64::from(ctr[0]);
         let p1 = u64::from(MULTIPLIER[1]) * u64::from(ctr[2]);
-        ctr = [
-            (p1 >> 32) as u32 ^ ctr[1] ^ key[0],
-            p1 as u32,
-            (p0 >> 32) as u32 ^ ctr[3] ^ key[1],
-            p0 as u32,
-        ];
+        ctr = [(p1 >> 32) as u32 ^ ctr[1] ^ key[0], p1 as u32, (p0 >> 32) as u32 ^ ctr[3] ^ key[1], p0 as u32];
     }
     ctr
 }
@@ -50,19 +45,13 @@ impl Stream {
             let b = digest.as_bytes();
             u32::from_le_bytes([b[4 * i], b[4 * i + 1], b[4 * i + 2], b[4 * i + 3]])
         };
-        Self {
-            key: [word(0), word(1)],
-            high: [word(2), word(3)],
-        }
+        Self { key: [word(0), word(1)], high: [word(2), word(3)] }
     }
 
     /// The eight values of elements `8 * block ..= 8 * block + 7`; the low half of each word comes first.
     #[inline(always)]
     pub fn block(&self, block: u64) -> [u16; LANES] {
-        let words = philox4x32(
-            [block as u32, (block >> 32) as u32, self.high[0], self.high[1]],
-            self.key,
-        );
+        let words = philox4x32([block as u32, (block >> 32) as u32, self.high[0], self.high[1]], self.key);
         let mut out = [0; LANES];
         for (pair, word) in out.chunks_exact_mut(2).zip(words) {
             pair[0] = word as u16;
@@ -108,12 +97,7 @@ mod avx2 {
         let multiplier = [every(MULTIPLIER[0]), every(MULTIPLIER[1])];
         // The lower half of the counter, whose two words are one 64-bit number.
         let counter = _mm256_add_epi64(_mm256_set1_epi64x(first.cast_signed()), _mm256_setr_epi64x(0, 1, 2, 3));
-        let mut ctr = [
-            counter,
-            _mm256_srli_epi64::<32>(counter),
-            every(high[0]),
-            every(high[1]),
-        ];
+        let mut ctr = [counter, _mm256_srli_epi64::<32>(counter), every(high[0]), every(high[1])];
         for round in 0..ROUNDS {
             if round > 0 {
                 key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
@@ -127,10 +111,7 @@ mod avx2 {
         let pair = |low, high| _mm256_blend_epi32::<0b1010_1010>(low, _mm256_slli_epi64::<32>(high));
         let (front, back) = (pair(ctr[0], ctr[1]), pair(ctr[2], ctr[3]));
         let (even, odd) = (_mm256_unpacklo_epi64(front, back), _mm256_unpackhi_epi64(front, back));
-        let halves = [
-            _mm256_permute2x128_si256::<0x20>(even, odd),
-            _mm256_permute2x128_si256::<0x31>(even, odd),
-        ];
+        let halves = [_mm256_permute2x128_si256::<0x20>(even, odd), _mm256_permute2x128_si256::<0x31>(even, odd)];
         let mut out = [0; 4 * LANES];
         for (target, half) in out.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().zip(halves) {
             // SAFETY: the target is 32 writable bytes, and the store needs no alignment.
@@ -147,14 +128,8 @@ mod tests {
     /// Known answers of the Random123 library (`kat_vectors`, philox4x32, 7 rounds).
     #[test]
     fn philox_matches_published_vectors() {
-        assert_eq!(
-            philox4x32([0; 4], [0; 2]),
-            [0x5f6f_b709, 0x0d89_3f64, 0x4f12_1f81, 0x4f73_0a48]
-        );
-        assert_eq!(
-            philox4x32([u32::MAX; 4], [u32::MAX; 2]),
-            [0x5207_ddc2, 0x4516_5e59, 0x4d8e_e751, 0x8c52_f662]
-        );
+        assert_eq!(philox4x32([0; 4], [0; 2]), [0x5f6f_b709, 0x0d89_3f64, 0x4f12_1f81, 0x4f73_0a48]);
+        assert_eq!(philox4x32([u32::MAX; 4], [u32::MAX; 2]), [0x5207_ddc2, 0x4516_5e59, 0x4d8e_e751, 0x8c52_f662]);
     }
 
     #[test]
@@ -163,11 +138,7 @@ mod tests {
         for platform in Platform::available() {
             for first in [0, 4, 1003, u64::from(u32::MAX) - 1, u64::MAX / 8 - 3] {
                 let one_by_one: Vec<u16> = (0..4).flat_map(|i| stream.block(first + i)).collect();
-                assert_eq!(
-                    stream.four_blocks(platform, first)[..],
-                    one_by_one,
-                    "{platform:?} {first}"
-                );
+                assert_eq!(stream.four_blocks(platform, first)[..], one_by_one, "{platform:?} {first}");
             }
         }
     }

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use crate::config::{ModelConfig, Op, ProductId, TensorKind};
-use crate::platform::Platform;
 use crate::error::KernelError;
+use crate::platform::Platform;
 use crate::product::{Operand, Rounding, quantize_columns, quantize_rows};
 use crate::rng::{LANES, Stream};
 
@@ -68,7 +68,11 @@ impl PreparedWeights {
     pub fn new(platform: Platform, model: &ModelConfig, weights: Vec<f32>) -> Result<Self, KernelError> {
         let linear: Vec<_> = model.tensors().into_iter().filter(|t| t.kind == TensorKind::Linear).collect();
         let operands = linear.par_iter().map(|t| {
-            let w = weights.get(t.range()).ok_or(KernelError::Length { name: "weights", got: weights.len(), expected: model.weights() })?;
+            let w = weights.get(t.range()).ok_or(KernelError::Length {
+                name: "weights",
+                got: weights.len(),
+                expected: model.weights(),
+            })?;
             Ok([
                 WeightOperand::new(quantize_columns(platform, w, t.rows, t.cols, Rounding::Nearest)?),
                 WeightOperand::new(quantize_rows(platform, w, t.rows, t.cols, Rounding::Nearest)?),

@@ -57,10 +57,7 @@ const fn twiddles(index: usize) -> [Twiddle; DEGREE] {
     while (exponent as usize) < DEGREE {
         let centred = if scaled > q / 2 { scaled - q } else { scaled } as i16; // below 2^14
         let place = (exponent.reverse_bits() >> (16 - LAYERS)) as usize;
-        table[place] = Twiddle {
-            scaled: centred,
-            quotient: centred.wrapping_mul(inverse),
-        };
+        table[place] = Twiddle { scaled: centred, quotient: centred.wrapping_mul(inverse) };
         scaled = scaled * PRIMES[index].root as i64 % q;
         exponent += 1;
     }
@@ -71,12 +68,7 @@ const fn twiddles(index: usize) -> [Twiddle; DEGREE] {
 /// `x / 2^14` rounded, but at most 1.
 pub(super) const fn reduced_bound(q: i32, bound: i32) -> i32 {
     // Ranges of constant quotient; within one, the ends decide.
-    let ranges = [
-        (-2, -32_768, -24_577),
-        (-1, -24_576, -8_193),
-        (0, -8_192, 8_191),
-        (1, 8_192, 32_767),
-    ];
+    let ranges = [(-2, -32_768, -24_577), (-1, -24_576, -8_193), (0, -8_192, 8_191), (1, 8_192, 32_767)];
     let mut worst = 0;
     let mut i = 0;
     while i < ranges.len() {
@@ -130,10 +122,7 @@ mod tests {
             let q = i32::from(F::Q);
             let mut worst = 0;
             for magnitude in 0..=1i32 << 15 {
-                for x in [magnitude, -magnitude]
-                    .into_iter()
-                    .filter_map(|x| i16::try_from(x).ok())
-                {
+                for x in [magnitude, -magnitude].into_iter().filter_map(|x| i16::try_from(x).ok()) {
                     let reduced = i32::from(reduce::<F, i16>(x));
                     assert_eq!((reduced - i32::from(x)) % q, 0);
                     worst = worst.max(reduced.abs());

@@ -24,9 +24,7 @@ impl LeafHash {
 
     /// The hash of the zero gradient.
     pub fn zero() -> Self {
-        Self {
-            residues: Box::new([[0; DEGREE]; 2]),
-        }
+        Self { residues: Box::new([[0; DEGREE]; 2]) }
     }
 
     /// Makes the hash of residues that are below their primes.
@@ -71,19 +69,14 @@ impl LeafHash {
     /// [`LatticeError::HashLength`], [`LatticeError::FirstResidue`], [`LatticeError::SecondResidue`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LatticeError> {
         if bytes.len() != Self::BYTES {
-            return Err(LatticeError::HashLength {
-                got: bytes.len(),
-                expected: Self::BYTES,
-            });
+            return Err(LatticeError::HashLength { got: bytes.len(), expected: Self::BYTES });
         }
         let mut hash = Self::zero();
         let mut input = bytes.iter();
         let (mut buffer, mut fill) = (0u64, 0);
         for slot in 0..DEGREE {
             while fill < SLOT_BITS {
-                let byte = input
-                    .next()
-                    .expect("the length was checked, and it is 1024 slots exactly");
+                let byte = input.next().expect("the length was checked, and it is 1024 slots exactly");
                 buffer |= u64::from(*byte) << fill;
                 fill += 8;
             }

@@ -200,15 +200,7 @@ fn three_layers<F: Field, V: Vector, const BLOCK: usize>(block: &mut [i16; BLOCK
 #[inline(always)]
 fn eight_twiddles<F: Field>(first: usize) -> [Twiddle; 7] {
     let w = F::TWIDDLES;
-    [
-        w[first],
-        w[2 * first],
-        w[2 * first + 1],
-        w[4 * first],
-        w[4 * first + 1],
-        w[4 * first + 2],
-        w[4 * first + 3],
-    ]
+    [w[first], w[2 * first], w[2 * first + 1], w[4 * first], w[4 * first + 1], w[4 * first + 2], w[4 * first + 3]]
 }
 
 /// Three layers on eight values.
@@ -236,9 +228,7 @@ pub(super) fn butterfly<F: Field, V: Vector>(a: &mut V, b: &mut V, w: Twiddle, r
         *a = reduce::<F, V>(*a);
     }
     // Montgomery: both products have the same lower half, so the difference of the upper halves is exact.
-    let product = b
-        .high(V::splat(w.scaled))
-        .sub(b.low(V::splat(w.quotient)).high(V::splat(F::Q)));
+    let product = b.high(V::splat(w.scaled)).sub(b.low(V::splat(w.quotient)).high(V::splat(F::Q)));
     (*a, *b) = (a.add(product), a.sub(product));
 }
 

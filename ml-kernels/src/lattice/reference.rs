@@ -22,10 +22,7 @@ pub fn residue(prime: Prime, value: i64) -> u64 {
 
 /// The value of a polynomial (lowest coefficient first, reduced) at a point, by Horner's rule.
 pub fn evaluate(prime: Prime, polynomial: &[u64], x: u64) -> u64 {
-    polynomial
-        .iter()
-        .rev()
-        .fold(0, |value, c| (value * x + c) % u64::from(prime.modulus))
+    polynomial.iter().rev().fold(0, |value, c| (value * x + c) % u64::from(prime.modulus))
 }
 
 /// The product of two polynomials modulo `X^1024 + 1`, by the schoolbook.
@@ -36,11 +33,7 @@ pub fn negacyclic_product(prime: Prime, a: &[u64], b: &[u64]) -> Vec<u64> {
         for (j, b) in b.iter().enumerate() {
             let term = a * b % q;
             // X^1024 = -1
-            let (place, term) = if i + j < DEGREE {
-                (i + j, term)
-            } else {
-                (i + j - DEGREE, q - term)
-            };
+            let (place, term) = if i + j < DEGREE { (i + j, term) } else { (i + j - DEGREE, q - term) };
             product[place] = (product[place] + term) % q;
         }
     }
@@ -67,9 +60,7 @@ pub fn public_values(seed: &[u8; 32], index: usize, group: u64) -> Vec<u64> {
 
 /// Coefficients of polynomial `lane` of a group of weights (padded with zeros), reduced.
 pub fn polynomial(prime: Prime, group: &[i16], lane: usize) -> Vec<u64> {
-    (0..DEGREE)
-        .map(|j| residue(prime, i64::from(*group.get(LANES * j + lane).unwrap_or(&0))))
-        .collect()
+    (0..DEGREE).map(|j| residue(prime, i64::from(*group.get(LANES * j + lane).unwrap_or(&0)))).collect()
 }
 
 /// The hash of a gradient.

@@ -22,9 +22,7 @@ fn random(seed: u64, len: usize, magnitude: i16) -> Vec<i16> {
 }
 
 fn narrow(g: &[i16]) -> Vec<i8> {
-    g.iter()
-        .map(|x| i8::try_from(*x).expect("a test value that fits"))
-        .collect()
+    g.iter().map(|x| i8::try_from(*x).expect("a test value that fits")).collect()
 }
 
 /// The hash by every path, which must be one hash.
@@ -34,11 +32,7 @@ fn hash(key: &LatticeKey, g: &[i16]) -> LeafHash {
         .map(|platform| key.hash_i16(platform, g).expect("the right length"))
         .collect();
     if let Ok(g) = g.iter().map(|x| i8::try_from(*x)).collect::<Result<Vec<_>, _>>() {
-        hashes.extend(
-            Platform::available()
-                .into_iter()
-                .map(|p| key.hash_i8(p, &g).expect("the right length")),
-        );
+        hashes.extend(Platform::available().into_iter().map(|p| key.hash_i8(p, &g).expect("the right length")));
     }
     assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]));
     hashes.swap_remove(0)

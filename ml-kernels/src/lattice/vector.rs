@@ -116,10 +116,8 @@ mod tests {
         if Platform::avx2().is_none() {
             return;
         }
-        let values: Vec<i16> = (i16::MIN..=i16::MAX)
-            .step_by(257)
-            .chain([-24_577, -24_576, -8_193, -8_192, 8_191, 8_192])
-            .collect();
+        let values: Vec<i16> =
+            (i16::MIN..=i16::MAX).step_by(257).chain([-24_577, -24_576, -8_193, -8_192, 8_191, 8_192]).collect();
         for a in values.chunks_exact(LANES) {
             for shift in 0..LANES {
                 let mut b = a.to_vec();

@@ -81,7 +81,7 @@ fn golden_microbatch() {
         hasher.update(&s.to_le_bytes());
     });
     hasher.update(&out.loss.to_le_bytes());
-    assert_eq!(&hasher.finalize().to_hex()[..16], "PIN_MICROBATCH__");
+    assert_eq!(&hasher.finalize().to_hex()[..16], "8d758b66d3f763b1");
 }
 
 /// Records the data of every A operand.
@@ -107,7 +107,8 @@ fn another_attempt_changes_a_tenth_of_every_later_operand() {
     let first = [ProductId { layer: 0, op: Op::Forward }, ProductId { layer: 0, op: Op::WeightGradient }];
     for ((id, a), (_, b)) in one.iter().zip(&two) {
         let changed = a.iter().zip(b).filter(|(x, y)| x != y).count() as f64 / a.len() as f64;
-        // The first layer's input itself changes by the perturbation alone: in 1/32 of its elements, less clamping.
+        // The first layer's input itself changes by the perturbation alone: in 1/16 of its elements over both
+        // attempts, less clamping.
         let least = if first.contains(id) { 0.02 } else { 0.1 };
         assert!(changed >= least, "{id:?}: {changed}");
     }
@@ -139,7 +140,13 @@ fn kernels_are_total_over_poisonous_weights() {
 fn wrong_lengths_are_errors() {
     let (model, weights, windows) = setup();
     let run = |windows: &[u8], exponents: &[i8]| {
-        run(Platform::Portable, &weights, MicrobatchInput { windows, key: &[0; 32], exponents }, &mut Plain(Platform::Portable)).unwrap_err()
+        run(
+            Platform::Portable,
+            &weights,
+            MicrobatchInput { windows, key: &[0; 32], exponents },
+            &mut Plain(Platform::Portable),
+        )
+        .unwrap_err()
     };
     let exponents = vec![0; model.tensors().len()];
     assert!(matches!(run(&windows[1..], &exponents), KernelError::Length { name: "windows", .. }));

@@ -88,10 +88,7 @@ macro_rules! pair {
 /// As [`portable::multiply`](super::portable::multiply).
 #[target_feature(enable = "avx2")]
 pub(super) fn multiply(a: &[LineA], b: &[LineB], block: &mut Block) {
-    assert!(
-        !a.is_empty() && b.len() == 4 * a.len(),
-        "a line of A goes with four of B"
-    );
+    assert!(!a.is_empty() && b.len() == 4 * a.len(), "a line of A goes with four of B");
     // SAFETY: the loop reads 32 bytes of A and 128 of B at a time from inside the slices, whose lengths were just
     // checked; lines and blocks are aligned to 64 bytes; the block is written through its own unique reference.
     unsafe {
@@ -121,10 +118,7 @@ pub(super) fn multiply(a: &[LineA], b: &[LineB], block: &mut Block) {
 /// As [`portable::multiply_folding`](super::portable::multiply_folding).
 #[target_feature(enable = "avx2")]
 pub(super) fn multiply_folding(a: &[LineA], b: &[LineB], block: &mut Block, folds: &mut [[u32; 8]]) {
-    assert!(
-        !a.is_empty() && b.len() == 4 * a.len(),
-        "a line of A goes with four of B"
-    );
+    assert!(!a.is_empty() && b.len() == 4 * a.len(), "a line of A goes with four of B");
     assert!(a.len() == 4 * folds.len(), "a fold takes 32 steps");
     // SAFETY: as in `multiply`; the outer loop runs once per fold, since 256 bytes of A are the 32 steps of one fold,
     // and the folds are written through their own unique reference.
@@ -179,12 +173,8 @@ pub(super) fn quantize_32(x: &[f32; TILE], inverse: &[f32; TILE], fractions: Opt
     let mut integers = [_mm256_setzero_si256(); 4];
     for (part, integers) in integers.iter_mut().enumerate() {
         // SAFETY: part is below 4, so eight elements are readable; the loads need no alignment.
-        let (x, inverse) = unsafe {
-            (
-                _mm256_loadu_ps(x.as_ptr().add(8 * part)),
-                _mm256_loadu_ps(inverse.as_ptr().add(8 * part)),
-            )
-        };
+        let (x, inverse) =
+            unsafe { (_mm256_loadu_ps(x.as_ptr().add(8 * part)), _mm256_loadu_ps(inverse.as_ptr().add(8 * part))) };
         // NaN to 0 first: the minimum and maximum would turn it into a limit.
         let x = _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_ORD_Q>(x, x));
         let x = _mm256_max_ps(_mm256_min_ps(x, limit), _mm256_sub_ps(_mm256_setzero_ps(), limit));
@@ -197,10 +187,7 @@ pub(super) fn quantize_32(x: &[f32; TILE], inverse: &[f32; TILE], fractions: Opt
                 _mm256_round_ps::<DOWN>(_mm256_add_ps(quotient, fractions))
             }
         };
-        let clamped = _mm256_max_ps(
-            _mm256_min_ps(rounded, largest),
-            _mm256_sub_ps(_mm256_setzero_ps(), largest),
-        );
+        let clamped = _mm256_max_ps(_mm256_min_ps(rounded, largest), _mm256_sub_ps(_mm256_setzero_ps(), largest));
         *integers = _mm256_cvtps_epi32(clamped);
     }
     let low = _mm256_packs_epi32(integers[0], integers[1]);

@@ -54,14 +54,8 @@ impl NoiseB {
     /// The shape is refused.
     pub fn new(key_b: &[u8; 32], vectors: usize, k: usize) -> Result<Self, ProductError> {
         shape(vectors, k)?;
-        let dense = (0..vectors / TILE)
-            .into_par_iter()
-            .map(|strip| dense(key_b, Side::B, strip as u64))
-            .collect();
-        Ok(Self {
-            dense,
-            permutations: permutations(key_b, Side::B, k),
-        })
+        let dense = (0..vectors / TILE).into_par_iter().map(|strip| dense(key_b, Side::B, strip as u64)).collect();
+        Ok(Self { dense, permutations: permutations(key_b, Side::B, k) })
     }
 
     /// Columns of B.
@@ -100,10 +94,7 @@ pub(super) fn dense(key: &[u8; 32], side: Side, strip: u64) -> Dense {
 /// The permutations of all blocks of 32 along k: Fisher-Yates, from the last place down, with one 32-bit word a place.
 pub(super) fn permutations(key: &[u8; 32], side: Side, k: usize) -> Vec<u8> {
     let mut words = vec![0; k * 4];
-    blake3::Hasher::new_keyed(key)
-        .update(side.permutation_label())
-        .finalize_xof()
-        .fill(&mut words);
+    blake3::Hasher::new_keyed(key).update(side.permutation_label()).finalize_xof().fill(&mut words);
     let mut out = Vec::with_capacity(k);
     for block in words.chunks_exact(4 * RANK) {
         let mut pi: [u8; RANK] = std::array::from_fn(|i| i as u8);

@@ -5,7 +5,7 @@ use crate::rng::{LANES, Stream};
 use rayon::prelude::*;
 
 /// An element moves when its 16-bit random value is below this: one in 64 does.
-const PERTURBED_BELOW: u16 = 1 << 10;
+const PERTURBED_BELOW: u16 = 2048;
 
 /// A quantized operand: rows of A or columns of B, 32 to a strip, one scale each.
 ///
@@ -25,17 +25,11 @@ impl Operand {
     pub fn from_parts(data: Vec<i8>, scales: Vec<f32>, k: usize) -> Result<Self, ProductError> {
         let expected = shape(scales.len(), k)?;
         if data.len() != expected {
-            return Err(ProductError::Elements {
-                got: data.len(),
-                expected,
-            });
+            return Err(ProductError::Elements { got: data.len(), expected });
         }
         range_is_int7(&data)?;
         if let Some((index, scale)) = scales.iter().enumerate().find(|(_, s)| !(0.0..=CLAMP).contains(*s)) {
-            return Err(ProductError::Scale {
-                index,
-                bits: scale.to_bits(),
-            });
+            return Err(ProductError::Scale { index, bits: scale.to_bits() });
         }
         Ok(Self { data, scales, k })
     }
@@ -80,17 +74,12 @@ impl Operand {
 
     /// The 32 scales of strip `i`.
     pub(super) fn strip_scales(&self, i: usize) -> &[f32; TILE] {
-        self.scales[i * TILE..]
-            .first_chunk()
-            .expect("there are 32 scales to a strip")
+        self.scales[i * TILE..].first_chunk().expect("there are 32 scales to a strip")
     }
 
     /// BLAKE3 of each strip: with [`commitment`](Self::commitment), what a witness opens a strip against.
     pub fn strip_hashes(&self) -> Vec<[u8; 32]> {
-        self.data
-            .par_chunks_exact(TILE * self.k)
-            .map(|strip| *blake3::hash(bytes(strip)).as_bytes())
-            .collect()
+        self.data.par_chunks_exact(TILE * self.k).map(|strip| *blake3::hash(bytes(strip)).as_bytes()).collect()
     }
 
     /// BLAKE3 of the list of strip hashes.
@@ -98,27 +87,24 @@ impl Operand {
         *blake3::hash(hashes.as_flattened()).as_bytes()
     }
 
-    /// Moves each element with probability 1/64 by one, up or down, inside -63..=63: makes the operand depend on the
-    /// stream. Element `vector * k + kk` moves when its value `r` is below 1,024; up if `r` is even.
+    /// Moves each element with probability 1/32 by one, up or down, inside -63..=63: makes the operand depend on the
+    /// stream. Element `vector * k + kk` moves when its value `r` is below 2,048; up if `r` is even.
     pub fn perturb(&mut self, stream: &Stream) {
         let k = self.k;
-        self.data
-            .par_chunks_exact_mut(TILE * k)
-            .enumerate()
-            .for_each(|(strip, data)| {
-                for lane in 0..TILE {
-                    let first = (strip * TILE + lane) * k;
-                    for kk in (0..k).step_by(LANES) {
-                        let random = stream.block(((first + kk) / LANES) as u64);
-                        for (r, row) in random.into_iter().zip(data[kk * TILE..].chunks_exact_mut(TILE)) {
-                            if r < PERTURBED_BELOW {
-                                let step = if r % 2 == 0 { 1 } else { -1 };
-                                row[lane] = (row[lane] + step).clamp(-INT7_MAX as i8, INT7_MAX as i8);
-                            }
+        self.data.par_chunks_exact_mut(TILE * k).enumerate().for_each(|(strip, data)| {
+            for lane in 0..TILE {
+                let first = (strip * TILE + lane) * k;
+                for kk in (0..k).step_by(LANES) {
+                    let random = stream.block(((first + kk) / LANES) as u64);
+                    for (r, row) in random.into_iter().zip(data[kk * TILE..].chunks_exact_mut(TILE)) {
+                        if r < PERTURBED_BELOW {
+                            let step = if r % 2 == 0 { 1 } else { -1 };
+                            row[lane] = (row[lane] + step).clamp(-INT7_MAX as i8, INT7_MAX as i8);
                         }
                     }
                 }
-            });
+            }
+        });
     }
 }
 
@@ -128,10 +114,7 @@ pub(super) fn range_is_int7(data: &[i8]) -> Result<(), ProductError> {
     // A branch-free pass first: it vectorizes, and strips of untrusted witnesses are large.
     if data.iter().fold(false, |bad, v| bad | out_of_range(v)) {
         let index = data.iter().position(out_of_range).expect("the pass above met one");
-        return Err(ProductError::Range {
-            index,
-            got: data[index],
-        });
+        return Err(ProductError::Range { index, got: data[index] });
     }
     Ok(())
 }

@@ -40,16 +40,11 @@ pub fn quantize_rows(
         return Err(ProductError::Elements { got: x.len(), expected });
     }
     let (mut data, mut scales) = (vec![0; expected], vec![0.0; rows]);
-    let strips = data
-        .par_chunks_exact_mut(TILE * k)
-        .zip(scales.par_chunks_exact_mut(TILE));
-    strips
-        .zip(x.par_chunks_exact(TILE * k))
-        .enumerate()
-        .for_each(|(strip, ((data, scales), x))| {
-            let first = (strip * TILE * k) as u64;
-            rows_strip(platform, x, k, first, rounding, data, scales);
-        });
+    let strips = data.par_chunks_exact_mut(TILE * k).zip(scales.par_chunks_exact_mut(TILE));
+    strips.zip(x.par_chunks_exact(TILE * k)).enumerate().for_each(|(strip, ((data, scales), x))| {
+        let first = (strip * TILE * k) as u64;
+        rows_strip(platform, x, k, first, rounding, data, scales);
+    });
     Ok(Operand::quantized(data, scales, k))
 }
 
@@ -69,9 +64,7 @@ pub fn quantize_columns(
         return Err(ProductError::Elements { got: x.len(), expected });
     }
     let (mut data, mut scales) = (vec![0; expected], vec![0.0; cols]);
-    let strips = data
-        .par_chunks_exact_mut(TILE * k)
-        .zip(scales.par_chunks_exact_mut(TILE));
+    let strips = data.par_chunks_exact_mut(TILE * k).zip(scales.par_chunks_exact_mut(TILE));
     strips.enumerate().for_each(|(strip, (data, scales))| {
         columns_strip(platform, x, cols, strip * TILE, rounding, data, scales);
     });
@@ -89,11 +82,7 @@ fn sanitize(x: f32) -> f32 {
 /// The scale of a vector and the factor that takes it to -63..=63.
 #[inline(always)]
 fn scale_and_inverse(max: f32) -> (f32, f32) {
-    if max < TINY {
-        (0.0, 0.0)
-    } else {
-        (max / INT7_MAX as f32, INT7_MAX as f32 / max)
-    }
+    if max < TINY { (0.0, 0.0) } else { (max / INT7_MAX as f32, INT7_MAX as f32 / max) }
 }
 
 /// The random values of 32 elements, as fractions; `first` is a multiple of 32.
@@ -129,15 +118,8 @@ fn quantize_32(
     stream: Option<&Stream>,
     first: u64,
 ) -> [i8; TILE] {
-    #[expect(
-        clippy::manual_map,
-        reason = "a closure would be compiled without its caller's vector instructions"
-    )]
-    let fractions = if let Some(stream) = stream {
-        Some(fractions(platform, stream, first))
-    } else {
-        None
-    };
+    #[expect(clippy::manual_map, reason = "a closure would be compiled without its caller's vector instructions")]
+    let fractions = if let Some(stream) = stream { Some(fractions(platform, stream, first)) } else { None };
     match platform {
         // SAFETY: `Platform::Avx2` is only made after AVX2 was detected.
         #[cfg(target_arch = "x86_64")]

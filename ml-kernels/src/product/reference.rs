@@ -43,9 +43,7 @@ impl Matrix {
 
     /// The matrix product.
     pub fn times(&self, other: &Self) -> Self {
-        Self::from_fn(self.rows, other.cols, |i, j| {
-            (0..self.cols).map(|kk| self.at(i, kk) * other.at(kk, j)).sum()
-        })
+        Self::from_fn(self.rows, other.cols, |i, j| (0..self.cols).map(|kk| self.at(i, kk) * other.at(kk, j)).sum())
     }
 
     /// The transpose.
@@ -57,9 +55,7 @@ impl Matrix {
 /// The rows of an operand A, or the columns of an operand B as rows: element (v, kk) is byte `kk * 32 + v % 32` of
 /// strip `v / 32`.
 pub fn vectors(operand: &Operand) -> Matrix {
-    Matrix::from_fn(operand.vectors(), operand.k(), |v, kk| {
-        operand.strip(v / 32)[kk * 32 + v % 32].into()
-    })
+    Matrix::from_fn(operand.vectors(), operand.k(), |v, kk| operand.strip(v / 32)[kk * 32 + v % 32].into())
 }
 
 /// The quantization of `x`, row-major `[rows][cols]`: (elements, scales); along rows, or along columns.
@@ -86,29 +82,19 @@ pub fn quantize(x: &[f32], cols: usize, along_rows: bool, rounding: Rounding<'_>
         };
         integer.clamp(-63.0, 63.0) as i32
     });
-    (
-        matrix,
-        max.iter()
-            .map(|max| if zero(*max) { 0.0 } else { max / 63.0 })
-            .collect(),
-    )
+    (matrix, max.iter().map(|max| if zero(*max) { 0.0 } else { max / 63.0 }).collect())
 }
 
 fn stream_of_bytes(key: &[u8; 32], label: &str, len: usize) -> Vec<u8> {
     let mut out = vec![0; len];
-    blake3::Hasher::new_keyed(key)
-        .update(label.as_bytes())
-        .finalize_xof()
-        .fill(&mut out);
+    blake3::Hasher::new_keyed(key).update(label.as_bytes()).finalize_xof().fill(&mut out);
     out
 }
 
 /// L as `[m][r]` (label `descent/noise/L`), or D transposed, `[n][r]` (label `descent/noise/D`).
 pub fn dense(key: &[u8; 32], label: &str, vectors: usize) -> Matrix {
     let bytes = stream_of_bytes(key, label, vectors * R);
-    Matrix::from_fn(vectors, R, |v, r| {
-        i32::from(bytes[(v / 32 * R + r) * 32 + v % 32] & 63) - 32
-    })
+    Matrix::from_fn(vectors, R, |v, r| i32::from(bytes[(v / 32 * R + r) * 32 + v % 32] & 63) - 32)
 }
 
 /// P as `[r][k]` (label `descent/noise/P`), or Q transposed (label `descent/noise/Q`).
@@ -174,14 +160,8 @@ pub fn mine(a: &Matrix, b: &Matrix, noise: &Noise) -> Mined {
             states.push(state(&noised_a, &noised_b, row, col));
         }
     }
-    let peel = a
-        .times(&noise.q)
-        .times(&noise.d)
-        .plus(&noise.l.times(&noise.p.times(&noised_b)));
-    Mined {
-        product: noised_a.times(&noised_b).minus(&peel),
-        states,
-    }
+    let peel = a.times(&noise.q).times(&noise.d).plus(&noise.l.times(&noise.p.times(&noised_b)));
+    Mined { product: noised_a.times(&noised_b).minus(&peel), states }
 }
 
 /// The state of one tile of the product of `a` and `b`, both noised.

@@ -34,9 +34,7 @@ fn random(vectors: usize, k: usize, seed: u32) -> Operand {
 /// Random f32 elements in -1..1.
 fn floats(len: usize, seed: u32) -> Vec<f32> {
     let stream = Stream::new(&[6; 32], "test/floats", seed);
-    (0..len)
-        .map(|e| f32::from(stream.at(e as u64)) / 32768.0 - 1.0)
-        .collect()
+    (0..len).map(|e| f32::from(stream.at(e as u64)) / 32768.0 - 1.0).collect()
 }
 
 /// A, and B with its columns as columns.

@@ -40,11 +40,7 @@ pub(super) struct Panels {
 
 impl Panels {
     pub(super) fn new(steps: usize) -> Self {
-        Self {
-            a: vec![LineA([[0; 8]; 4]); steps],
-            b: vec![LineB([0; 32]); steps],
-            rows: vec![[0; TILE]; steps],
-        }
+        Self { a: vec![LineA([[0; 8]; 4]); steps], b: vec![LineB([0; 32]); steps], rows: vec![[0; TILE]; steps] }
     }
 
     pub(super) fn pack_a(&mut self, platform: Platform, strip: &[i8]) {
@@ -84,15 +80,7 @@ pub(super) fn mask_strips(platform: Platform, b: &Operand, noise: &NoiseB, other
     panels.par_chunks_exact_mut(steps).enumerate().for_each_init(
         || vec![[0; TILE]; steps],
         |rows, (strip, panel)| {
-            mask(
-                platform,
-                Side::B,
-                b.strip(strip),
-                noise.dense(strip),
-                noise.permutations(),
-                other,
-                rows,
-            );
+            mask(platform, Side::B, b.strip(strip), noise.dense(strip), noise.permutations(), other, rows);
             pack_b(platform, rows, panel);
         },
     );
@@ -153,10 +141,7 @@ pub(super) struct Tile {
 impl Tile {
     /// Room for a tile of contraction `k`.
     pub(super) fn new(k: usize) -> Self {
-        Self {
-            blocks: [Block([[0; 16]; 4]); GROUPS_A * GROUPS_B],
-            folds: vec![[0; 8]; k / RANK],
-        }
+        Self { blocks: [Block([[0; 16]; 4]); GROUPS_A * GROUPS_B], folds: vec![[0; 8]; k / RANK] }
     }
 
     /// The tile's product, without folds.

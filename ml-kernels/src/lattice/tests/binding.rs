@@ -41,10 +41,7 @@ proptest! {
 /// The largest sum of a receipt.
 #[test]
 fn the_sum_of_256_extreme_leaves_is_checked_exactly() {
-    let leaf: Vec<i16> = random(20, WEIGHTS, 1)
-        .iter()
-        .map(|x| if *x > 0 { 31 } else { -31 })
-        .collect();
+    let leaf: Vec<i16> = random(20, WEIGHTS, 1).iter().map(|x| if *x > 0 { 31 } else { -31 }).collect();
     let leaf_hash = hash(&KEY, &leaf);
     let mut hashes = LeafHash::zero();
     (0..256).for_each(|_| hashes.add_assign(&leaf_hash));

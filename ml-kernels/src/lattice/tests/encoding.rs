@@ -34,10 +34,7 @@ fn slots_are_packed_little_endian() {
 fn any_other_length_is_refused() {
     for got in [0, LeafHash::BYTES - 1, LeafHash::BYTES + 1] {
         let expected = LeafHash::BYTES;
-        assert_eq!(
-            LeafHash::from_bytes(&vec![0; got]),
-            Err(LatticeError::HashLength { got, expected })
-        );
+        assert_eq!(LeafHash::from_bytes(&vec![0; got]), Err(LatticeError::HashLength { got, expected }));
     }
 }
 
@@ -48,19 +45,13 @@ fn unreduced_residues_are_refused() {
             let mut residues = Box::new([[0; DEGREE]; 2]);
             residues[0][slot] = got;
             let bytes = LeafHash::from_residues(residues).to_bytes();
-            assert_eq!(
-                LeafHash::from_bytes(&bytes),
-                Err(LatticeError::FirstResidue { slot, got })
-            );
+            assert_eq!(LeafHash::from_bytes(&bytes), Err(LatticeError::FirstResidue { slot, got }));
         }
         for got in [18_433, 32_767] {
             let mut residues = Box::new([[0; DEGREE]; 2]);
             residues[1][slot] = got;
             let bytes = LeafHash::from_residues(residues).to_bytes();
-            assert_eq!(
-                LeafHash::from_bytes(&bytes),
-                Err(LatticeError::SecondResidue { slot, got })
-            );
+            assert_eq!(LeafHash::from_bytes(&bytes), Err(LatticeError::SecondResidue { slot, got }));
         }
     }
 }
@@ -76,18 +67,12 @@ fn sums_wrap_at_the_primes() {
 #[test]
 fn golden_vector() {
     let hash = sample();
-    assert_eq!(
-        hash.residues().map(|r| [r[0], r[1], r[1023]]),
-        [[11_745, 6_089, 4_455], [7_891, 5_625, 4_967]]
-    );
+    assert_eq!(hash.residues().map(|r| [r[0], r[1], r[1023]]), [[11_745, 6_089, 4_455], [7_891, 5_625, 4_967]]);
     assert_eq!(reference::hash(&SEED, &sample_gradient()), hash);
     assert_eq!(
         blake3::Hash::from(hash.digest()).to_string(),
         "c556141b54cc7b7e20a0a14987d815adb75cfe595fa8d7b185bee74e64e5bb85"
     );
     let zero = blake3::Hash::from(LeafHash::zero().digest());
-    assert_eq!(
-        zero.to_string(),
-        "bdba2ac61ac632d175f4b7512a851e7ba41cfa38826c11087a15717a297cd10e"
-    );
+    assert_eq!(zero.to_string(), "bdba2ac61ac632d175f4b7512a851e7ba41cfa38826c11087a15717a297cd10e");
 }

@@ -95,10 +95,7 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     fn quotient(self) -> Self {
-        Self(avx2!(_mm256_srai_epi16::<14>(_mm256_adds_epi16(
-            self.0,
-            _mm256_set1_epi16(1 << 13)
-        ))))
+        Self(avx2!(_mm256_srai_epi16::<14>(_mm256_adds_epi16(self.0, _mm256_set1_epi16(1 << 13)))))
     }
 
     #[inline(always)]

@@ -47,13 +47,7 @@ pub(in crate::product) fn product(a: &Operand, b: &Operand, out: &mut [f32]) {
             pack_a(a.strip(row), panel_a);
             for (col, (panel_b, starts)) in panels.lines.chunks_exact(k / 2).zip(&panels.starts).enumerate() {
                 multiply_tile(panel_a, panel_b, starts, tile);
-                tile.dequantize(
-                    Platform::Avx2,
-                    a.strip_scales(row),
-                    b.strip_scales(col),
-                    &mut out[col * TILE..],
-                    n,
-                );
+                tile.dequantize(Platform::Avx2, a.strip_scales(row), b.strip_scales(col), &mut out[col * TILE..], n);
             }
         },
     );
@@ -62,18 +56,13 @@ pub(in crate::product) fn product(a: &Operand, b: &Operand, out: &mut [f32]) {
 #[target_feature(enable = "avx2")]
 fn pack_strips(b: &Operand) -> PanelsB {
     let lines = b.k() / 2;
-    let mut panels = PanelsB {
-        lines: vec![LineB([[0; 16]; 4]); b.strips() * lines],
-        starts: vec![[0; TILE]; b.strips()],
-    };
-    panels
-        .lines
-        .par_chunks_exact_mut(lines)
-        .zip(&mut panels.starts)
-        .enumerate()
-        .for_each(|(strip, (panel, starts))| {
+    let mut panels =
+        PanelsB { lines: vec![LineB([[0; 16]; 4]); b.strips() * lines], starts: vec![[0; TILE]; b.strips()] };
+    panels.lines.par_chunks_exact_mut(lines).zip(&mut panels.starts).enumerate().for_each(
+        |(strip, (panel, starts))| {
             pack_b(b.strip(strip), panel, starts);
-        });
+        },
+    );
     panels
 }
 
@@ -187,10 +176,7 @@ macro_rules! row {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn multiply(a: &[LineA], b: &[LineB], block: &mut Block) {
-    assert!(
-        !a.is_empty() && b.len() == 4 * a.len(),
-        "a line of A goes with four of B"
-    );
+    assert!(!a.is_empty() && b.len() == 4 * a.len(), "a line of A goes with four of B");
     // SAFETY: the loop reads 32 bytes of A and 128 of B at a time from inside the slices, whose lengths were just
     // checked; lines and blocks are aligned to 64 bytes; the block is written through its own unique reference.
     unsafe {

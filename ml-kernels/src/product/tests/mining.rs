@@ -8,24 +8,13 @@ use proptest::prelude::*;
 /// Shapes and operands that stress the sums: (name, A, B).
 fn cases() -> Vec<(String, Operand, Operand)> {
     let mut out = Vec::new();
-    for (m, k, n) in [
-        (32, 32, 32),
-        (64, 96, 32),
-        (32, 256, 96),
-        (96, 288, 64),
-        (32, 544, 64),
-        (64, 1024, 32),
-    ] {
+    for (m, k, n) in [(32, 32, 32), (64, 96, 32), (32, 256, 96), (96, 288, 64), (32, 544, 64), (64, 1024, 32)] {
         out.push((format!("random {m}x{k}x{n}"), random(m, k, 1), random(n, k, 2)));
     }
     for k in [32, 768, 4096] {
         let sign = |even: bool| if even { 63 } else { -63 };
         out.push((format!("max {k}"), operand(32, k, |_, _| 63), operand(32, k, |_, _| 63)));
-        out.push((
-            format!("min {k}"),
-            operand(32, k, |_, _| -63),
-            operand(32, k, |_, _| 63),
-        ));
+        out.push((format!("min {k}"), operand(32, k, |_, _| -63), operand(32, k, |_, _| 63)));
         out.push((format!("zero {k}"), operand(32, k, |_, _| 0), operand(32, k, |_, _| 63)));
         out.push((
             format!("alternating {k}"),
@@ -51,11 +40,7 @@ fn product_matches_reference(name: &str, a: &Operand, b: &Operand) {
     let tiles = (0..m / 32).flat_map(|row| (0..n / 32).map(move |col| (row as u32, col as u32)));
     let tickets: Vec<Candidate> = tiles
         .zip(&expected.states)
-        .map(|((row, col), state)| Candidate {
-            row,
-            col,
-            t0: ticket(&KEY_A, state),
-        })
+        .map(|((row, col), state)| Candidate { row, col, t0: ticket(&KEY_A, state) })
         .collect();
 
     let noise = NoiseB::new(&KEY_B, n, k).unwrap();
@@ -70,10 +55,7 @@ fn product_matches_reference(name: &str, a: &Operand, b: &Operand) {
     for (Candidate { row, col, .. }, state) in tickets.iter().zip(&expected.states) {
         let (strip_a, strip_b) = (a.strip(*row as usize), b.strip(*col as usize));
         let again = tile_state(strip_a, strip_b, k, *row, *col, &KEY_A, &KEY_B).unwrap();
-        assert_eq!(
-            again, *state,
-            "{name}: a witness recomputes the state of tile ({row}, {col})"
-        );
+        assert_eq!(again, *state, "{name}: a witness recomputes the state of tile ({row}, {col})");
     }
 }
 
@@ -99,10 +81,7 @@ fn candidates_are_those_below_the_threshold() {
             assert_eq!(some, expected);
             assert!(some.iter().all(|c| c.t0 != threshold), "strictly below");
         }
-        assert_eq!(
-            mined_product(platform, &a, &b, &noise, &KEY_A, &[0; 32], &mut out).unwrap(),
-            []
-        );
+        assert_eq!(mined_product(platform, &a, &b, &noise, &KEY_A, &[0; 32], &mut out).unwrap(), []);
     }
 }
 
@@ -122,25 +101,15 @@ fn threads_do_not_show() {
     let stream = Stream::new(&KEY_A, "test", 0);
     for platform in Platform::available() {
         let run = |threads: usize| {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .unwrap()
-                .install(|| {
-                    let noise = NoiseB::new(&KEY_B, 160, 96).unwrap();
-                    let (mut plain, mut mined) = (vec![0.0; 256 * 160], vec![0.0; 256 * 160]);
-                    product(platform, &a, &b, &mut plain).unwrap();
-                    let found = mined_product(platform, &a, &b, &noise, &KEY_A, &ANY, &mut mined).unwrap();
-                    let mut rows = quantize_rows(platform, &x, 256, 96, Rounding::Stochastic(&stream)).unwrap();
-                    rows.perturb(&stream);
-                    (
-                        bits(&plain),
-                        bits(&mined),
-                        found,
-                        rows.strip_hashes(),
-                        bits(rows.scales()),
-                    )
-                })
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+                let noise = NoiseB::new(&KEY_B, 160, 96).unwrap();
+                let (mut plain, mut mined) = (vec![0.0; 256 * 160], vec![0.0; 256 * 160]);
+                product(platform, &a, &b, &mut plain).unwrap();
+                let found = mined_product(platform, &a, &b, &noise, &KEY_A, &ANY, &mut mined).unwrap();
+                let mut rows = quantize_rows(platform, &x, 256, 96, Rounding::Stochastic(&stream)).unwrap();
+                rows.perturb(&stream);
+                (bits(&plain), bits(&mined), found, rows.strip_hashes(), bits(rows.scales()))
+            })
         };
         let one = run(1);
         assert_eq!(one.0, one.1);
@@ -196,10 +165,7 @@ fn tile_matches_reference(a: &Operand, b: &Operand, noise: &Factors) {
     // The coordinates enter linearly: rotated once for each later fold of the first half.
     let turns = 13 * (a.k() / RANK).div_ceil(2) as u32;
     for (at, coordinate) in [(0, 7u32), (4, 9)] {
-        for (byte, turned) in expected[at..at + 4]
-            .iter_mut()
-            .zip(coordinate.rotate_left(turns % 32).to_le_bytes())
-        {
+        for (byte, turned) in expected[at..at + 4].iter_mut().zip(coordinate.rotate_left(turns % 32).to_le_bytes()) {
             *byte ^= turned;
         }
     }
@@ -219,61 +185,24 @@ fn extreme_noise_stays_in_range_and_peels_exactly() {
         let opposite: Dense = std::array::from_fn(|r| [if r % 2 == 0 { -32 } else { 31 }; 32]);
         let sign = |even: bool| if even { 63 } else { -63 };
         let waves = [
-            (
-                operand(32, k, |_, kk| sign(kk % 2 == 0)),
-                operand(32, k, |_, kk| sign(kk % 2 == 0)),
-            ),
-            (
-                operand(32, k, |_, kk| sign(kk % 2 == 1)),
-                operand(32, k, |_, kk| sign(kk % 2 == 0)),
-            ),
+            (operand(32, k, |_, kk| sign(kk % 2 == 0)), operand(32, k, |_, kk| sign(kk % 2 == 0))),
+            (operand(32, k, |_, kk| sign(kk % 2 == 1)), operand(32, k, |_, kk| sign(kk % 2 == 0))),
             (operand(32, k, |_, _| 63), operand(32, k, |_, _| -63)),
         ];
         for (a, b) in &waves {
-            for (l, d) in [
-                (alternating, alternating),
-                (opposite, alternating),
-                (alternating, opposite),
-            ] {
-                let noise = Factors {
-                    l,
-                    d,
-                    p: identity.clone(),
-                    q: identity.clone(),
-                };
+            for (l, d) in [(alternating, alternating), (opposite, alternating), (alternating, opposite)] {
+                let noise = Factors { l, d, p: identity.clone(), q: identity.clone() };
                 tile_matches_reference(a, b, &noise);
             }
         }
         // The bounds are met, not only respected.
         let mut rows = vec![[0; TILE]; k + 2 * RANK];
         let blocks = (k / RANK) as i16;
-        mask(
-            Platform::Portable,
-            Side::A,
-            waves[0].0.strip(0),
-            &alternating,
-            &identity,
-            &identity,
-            &mut rows,
-        );
-        assert_eq!(
-            rows[k..k + RANK].iter().flatten().map(|v| v.abs()).max(),
-            Some(126 * blocks)
-        );
-        mask(
-            Platform::Portable,
-            Side::B,
-            waves[0].1.strip(0),
-            &alternating,
-            &identity,
-            &identity,
-            &mut rows,
-        );
+        mask(Platform::Portable, Side::A, waves[0].0.strip(0), &alternating, &identity, &identity, &mut rows);
+        assert_eq!(rows[k..k + RANK].iter().flatten().map(|v| v.abs()).max(), Some(126 * blocks));
+        mask(Platform::Portable, Side::B, waves[0].1.strip(0), &alternating, &identity, &identity, &mut rows);
         assert_eq!(rows[..k].iter().flatten().map(|v| v.abs()).max(), Some(126));
-        assert_eq!(
-            rows[k + RANK..].iter().flatten().map(|v| v.abs()).max(),
-            Some(252 * blocks)
-        );
+        assert_eq!(rows[k + RANK..].iter().flatten().map(|v| v.abs()).max(), Some(252 * blocks));
     }
 }
 
@@ -303,10 +232,7 @@ fn any_tile() -> impl Strategy<Value = (Operand, Operand, Factors)> {
 
 impl std::fmt::Debug for Factors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Factors")
-            .field("l", &self.l)
-            .field("d", &self.d)
-            .finish_non_exhaustive()
+        f.debug_struct("Factors").field("l", &self.l).field("d", &self.d).finish_non_exhaustive()
     }
 }
 

@@ -47,37 +47,13 @@ fn every_platform_quantizes_as_the_reference() {
         for rounding in [Rounding::Nearest, Rounding::Stochastic(&stream)] {
             for k in [32, 96, 4096] {
                 let x = awkward(k);
-                is_reference(
-                    &quantize_rows(platform, &x, 32, k, rounding).unwrap(),
-                    &x,
-                    k,
-                    true,
-                    rounding,
-                );
+                is_reference(&quantize_rows(platform, &x, 32, k, rounding).unwrap(), &x, k, true, rounding);
                 let y = transposed(&x, k);
-                is_reference(
-                    &quantize_columns(platform, &y, k, 32, rounding).unwrap(),
-                    &y,
-                    32,
-                    false,
-                    rounding,
-                );
+                is_reference(&quantize_columns(platform, &y, k, 32, rounding).unwrap(), &y, 32, false, rounding);
             }
             let x = floats(96 * 64, 41);
-            is_reference(
-                &quantize_rows(platform, &x, 96, 64, rounding).unwrap(),
-                &x,
-                64,
-                true,
-                rounding,
-            );
-            is_reference(
-                &quantize_columns(platform, &x, 96, 64, rounding).unwrap(),
-                &x,
-                64,
-                false,
-                rounding,
-            );
+            is_reference(&quantize_rows(platform, &x, 96, 64, rounding).unwrap(), &x, 64, true, rounding);
+            is_reference(&quantize_columns(platform, &x, 96, 64, rounding).unwrap(), &x, 64, false, rounding);
         }
     }
 }
@@ -94,20 +70,11 @@ fn quantization_is_total() {
             assert!(again.is_ok(), "{again:?}");
             for zero in [0, 1, 2, 5, 7] {
                 assert_eq!(operand.scales()[zero], 0.0, "row {zero}");
-                assert!(
-                    operand.strip(0)[zero..].iter().step_by(TILE).all(|v| *v == 0),
-                    "row {zero}"
-                );
+                assert!(operand.strip(0)[zero..].iter().step_by(TILE).all(|v| *v == 0), "row {zero}");
             }
             assert!(operand.scales()[6] > 0.0, "2^-100 itself is quantized");
             assert_eq!(operand.scales()[3], CLAMP / 63.0, "infinities are clamped");
-            assert_eq!(
-                &operand.strip(0)[3..][..TILE + 1]
-                    .iter()
-                    .step_by(TILE)
-                    .collect::<Vec<_>>(),
-                &[&63, &-63]
-            );
+            assert_eq!(&operand.strip(0)[3..][..TILE + 1].iter().step_by(TILE).collect::<Vec<_>>(), &[&63, &-63]);
         }
     }
 }
@@ -148,23 +115,19 @@ fn stochastic_rounding_is_unbiased() {
     }
 }
 
-/// One element in 64 moves, by one, both ways, never out of range; element for element as defined.
+/// One element in 32 moves, by one, both ways, never out of range; element for element as defined.
 #[test]
 fn perturbation_is_as_defined() {
     let (vectors, k) = (256, 96);
     let stream = Stream::new(&KEY_A, "test/perturb", 0);
-    for before in [
-        random(vectors, k, 50),
-        operand(vectors, k, |_, _| 63),
-        operand(vectors, k, |_, _| -63),
-    ] {
+    for before in [random(vectors, k, 50), operand(vectors, k, |_, _| 63), operand(vectors, k, |_, _| -63)] {
         let mut after = before.clone();
         after.perturb(&stream);
         let (old, new) = (reference::vectors(&before), reference::vectors(&after));
         let mut hit = 0;
         for e in 0..vectors * k {
             let r = stream.at(e as u64);
-            let step = if r >= 1024 {
+            let step = if r >= 2048 {
                 0
             } else if r.is_multiple_of(2) {
                 1
@@ -172,9 +135,9 @@ fn perturbation_is_as_defined() {
                 -1
             };
             assert_eq!(new.data[e], (old.data[e] + step).clamp(-63, 63));
-            hit += u32::from(r < 1024);
+            hit += u32::from(r < 2048);
         }
-        // 384 expected of 24,576, standard deviation below 20.
-        assert!((284..484).contains(&hit), "{hit}");
+        // 768 expected of 24,576, standard deviation below 28.
+        assert!((628..908).contains(&hit), "{hit}");
     }
 }
