@@ -57,7 +57,15 @@ pub fn base_commitment(checkpoint_root: &H256, exponents: &[i8]) -> H256 {
 /// Window `w` starts at the `w`-th 64-bit word of the name's extendable output, scaled to the number of possible
 /// starts by a widening product (bias below 2^-40 for any dataset under 16 MB). The beacon is known only once the round
 /// begins; `sigma` has no influence, so the data can't be chosen.
-pub fn windows(task: &Task, dataset: &[u8], beacon: &H256, round: u32, account: &AccountId, lane: u32, index: u32) -> Vec<u8> {
+pub fn windows(
+    task: &Task,
+    dataset: &[u8],
+    beacon: &H256,
+    round: u32,
+    account: &AccountId,
+    lane: u32,
+    index: u32,
+) -> Vec<u8> {
     let length = task.model().seq_len + 1;
     // Validation keeps the training part longer than a window.
     let starts = task.params().held_out_start() - length as u64 + 1;

@@ -91,9 +91,9 @@ pub fn to_parts(model: &ModelConfig, checkpoint: &Checkpoint) -> Vec<(u32, Vec<u
     let mut head = checkpoint.step.to_le_bytes().to_vec();
     head.extend(to_bytes(&[checkpoint.beta1_power, checkpoint.beta2_power]));
     let tensors = model.tensors();
-    let parts = tensors.iter().flat_map(|t| {
-        [&checkpoint.weights, &checkpoint.first, &checkpoint.second].map(|x| to_bytes(&x[t.range()]))
-    });
+    let parts = tensors
+        .iter()
+        .flat_map(|t| [&checkpoint.weights, &checkpoint.first, &checkpoint.second].map(|x| to_bytes(&x[t.range()])));
     // A model has at most 6 * 256 + 3 tensors.
     std::iter::once(head).chain(parts).enumerate().map(|(i, p)| (i as u32, p)).collect()
 }
@@ -102,7 +102,11 @@ pub fn to_parts(model: &ModelConfig, checkpoint: &Checkpoint) -> Vec<(u32, Vec<u
 ///
 /// # Errors
 /// [`CheckpointError`].
-pub fn from_parts(model: &ModelConfig, root: H256, mut part: impl FnMut(u32) -> Option<Vec<u8>>) -> Result<Checkpoint, CheckpointError> {
+pub fn from_parts(
+    model: &ModelConfig,
+    root: H256,
+    mut part: impl FnMut(u32) -> Option<Vec<u8>>,
+) -> Result<Checkpoint, CheckpointError> {
     let mut next = 0;
     let mut take = |expected: usize| {
         let number = next;

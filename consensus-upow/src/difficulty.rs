@@ -136,9 +136,7 @@ pub fn asert(
     } else {
         scaled << distance
     };
-    U256::try_from(next)
-        .unwrap_or(U256::MAX)
-        .clamp(U256::one(), max_target.max(U256::one()))
+    U256::try_from(next).unwrap_or(U256::MAX).clamp(U256::one(), max_target.max(U256::one()))
 }
 
 /// Computes the target of the block after `parent_number`.

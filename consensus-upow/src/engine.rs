@@ -60,7 +60,13 @@ pub struct RoundContext {
 
 impl RoundContext {
     /// Puts a round's context together.
-    pub fn new(round: u32, beacon: H256, checkpoint_root: &H256, exponents: Vec<i8>, weights: Arc<PreparedWeights>) -> Self {
+    pub fn new(
+        round: u32,
+        beacon: H256,
+        checkpoint_root: &H256,
+        exponents: Vec<i8>,
+        weights: Arc<PreparedWeights>,
+    ) -> Self {
         let base = base_commitment(checkpoint_root, &exponents);
         Self { round, beacon, base, exponents, weights }
     }
@@ -157,14 +163,27 @@ impl Engine {
 
     /// The data of an attempt.
     pub fn windows(&self, context: &RoundContext, attempt: &Attempt) -> Vec<u8> {
-        windows(&self.task, &self.dataset, &context.beacon, attempt.round, &attempt.account, attempt.lane, attempt.index)
+        windows(
+            &self.task,
+            &self.dataset,
+            &context.beacon,
+            attempt.round,
+            &attempt.account,
+            attempt.lane,
+            attempt.index,
+        )
     }
 
     /// Runs an attempt's microbatch with a given way to multiply; returns its output and leaf hash.
     ///
     /// # Errors
     /// [`KernelError`] if the context is another model's.
-    pub fn run(&self, context: &RoundContext, attempt: &Attempt, products: &mut impl Products) -> Result<(MicrobatchOutput, LeafHash), KernelError> {
+    pub fn run(
+        &self,
+        context: &RoundContext,
+        attempt: &Attempt,
+        products: &mut impl Products,
+    ) -> Result<(MicrobatchOutput, LeafHash), KernelError> {
         let (windows, key) = (self.windows(context, attempt), attempt.key(&self.task));
         let input = MicrobatchInput { windows: &windows, key: &key, exponents: &context.exponents };
         let output = microbatch::run(self.platform, &context.weights, input, products)?;
@@ -177,7 +196,12 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn recompute(&self, context: &RoundContext, attempt: &Attempt, tiles: &[TileId]) -> Result<Recomputed, KernelError> {
+    pub fn recompute(
+        &self,
+        context: &RoundContext,
+        attempt: &Attempt,
+        tiles: &[TileId],
+    ) -> Result<Recomputed, KernelError> {
         let key = attempt.key(&self.task);
         let mut verifier = Verifier { engine: self, attempt, key, wanted: tiles, drawn: vec![None; tiles.len()] };
         let (output, leaf) = self.run(context, attempt, &mut verifier)?;
@@ -219,3 +243,6 @@ impl Products for Verifier<'_> {
         Ok(product(self.engine.platform, a, b.operand(), out)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

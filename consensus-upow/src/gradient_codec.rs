@@ -118,8 +118,7 @@ pub enum GradientCodecError {
 pub fn max_encoded_len(tensors: &[usize]) -> usize {
     // Saturating: such lengths are beyond any memory, and so is the bound.
     tensors.iter().fold(0, |sum: usize, len| {
-        sum.saturating_add(1)
-            .saturating_add(len.saturating_mul(MAX_BITS_PER_VALUE).div_ceil(8))
+        sum.saturating_add(1).saturating_add(len.saturating_mul(MAX_BITS_PER_VALUE).div_ceil(8))
     })
 }
 
@@ -129,11 +128,7 @@ pub fn max_encoded_len(tensors: &[usize]) -> usize {
 /// If the lengths do not add up to `g.len()`: both come from the caller's own model.
 pub fn encode(tensors: &[usize], g: &[i16]) -> Vec<u8> {
     let total = tensors.iter().try_fold(0usize, |sum, len| sum.checked_add(*len));
-    assert_eq!(
-        total,
-        Some(g.len()),
-        "tensor lengths must add up to the gradient's length"
-    );
+    assert_eq!(total, Some(g.len()), "tensor lengths must add up to the gradient's length");
     let mut blob = Vec::new();
     let mut rest = g;
     for len in tensors {
@@ -161,10 +156,7 @@ pub fn decode(tensors: &[usize], m: u32, blob: &[u8]) -> Result<Vec<i16>, Gradie
     for (tensor, len) in tensors.iter().enumerate() {
         least = least.saturating_add(1).saturating_add(len.div_ceil(8));
         if least > blob.len() {
-            return Err(GradientCodecError::Truncated {
-                tensor,
-                got: blob.len(),
-            });
+            return Err(GradientCodecError::Truncated { tensor, got: blob.len() });
         }
         total = total.saturating_add(*len); // at most eight times the blob's length
     }
@@ -174,10 +166,7 @@ pub fn decode(tensors: &[usize], m: u32, blob: &[u8]) -> Result<Vec<i16>, Gradie
         used = decode_tensor(tensor, *len, m, blob, used, &mut g)?;
     }
     if used != blob.len() {
-        return Err(GradientCodecError::TrailingBytes {
-            got: blob.len(),
-            expected: used,
-        });
+        return Err(GradientCodecError::TrailingBytes { got: blob.len(), expected: used });
     }
     Ok(g)
 }
@@ -201,11 +190,7 @@ fn coded_bits(values: &[i16], k: u8) -> u64 {
     let batch_bits = |batch: &[i16]| {
         let bits = batch.iter().map(|value| {
             let quotient = zigzag(*value) >> k;
-            if quotient <= MAX_QUOTIENT {
-                quotient + 1 + u16::from(k)
-            } else {
-                ESCAPE_BITS
-            }
+            if quotient <= MAX_QUOTIENT { quotient + 1 + u16::from(k) } else { ESCAPE_BITS }
         });
         u64::from(bits.sum::<u16>())
     };
@@ -242,15 +227,9 @@ fn encode_tensor(values: &[i16], blob: &mut Vec<u8>) {
         let quotient = code >> k;
         let (bits, len) = if quotient <= MAX_QUOTIENT {
             let low = u64::from(code & ((1 << k) - 1));
-            (
-                ((1 << quotient) - 1) | (low << (quotient + 1)),
-                u32::from(quotient) + 1 + u32::from(k),
-            )
+            (((1 << quotient) - 1) | (low << (quotient + 1)), u32::from(quotient) + 1 + u32::from(k))
         } else {
-            (
-                ((1 << ESCAPE_ONES) - 1) | (u64::from(code) << ESCAPE_ONES),
-                u32::from(ESCAPE_BITS),
-            )
+            (((1 << ESCAPE_ONES) - 1) | (u64::from(code) << ESCAPE_ONES), u32::from(ESCAPE_BITS))
         };
         buffer |= bits << fill; // at most 7 + 40 bits
         fill += len;
@@ -271,10 +250,7 @@ fn decode_tensor(
     start: usize,
     g: &mut Vec<i16>,
 ) -> Result<usize, GradientCodecError> {
-    let truncated = GradientCodecError::Truncated {
-        tensor,
-        got: blob.len(),
-    };
+    let truncated = GradientCodecError::Truncated { tensor, got: blob.len() };
     let Some((&k, section)) = blob.get(start..).and_then(<[u8]>::split_first) else {
         return Err(truncated);
     };
@@ -292,10 +268,7 @@ fn decode_tensor(
             (word >> ESCAPE_ONES & 0xFFFF, u32::from(ESCAPE_BITS))
         } else {
             // Up to 24 << 13: it may be more than 16 bits, and is then out of range.
-            (
-                u64::from(ones) << k | (word >> (ones + 1) & ((1 << k) - 1)),
-                ones + 1 + u32::from(k),
-            )
+            (u64::from(ones) << k | (word >> (ones + 1) & ((1 << k) - 1)), ones + 1 + u32::from(k))
         };
         bit += code_len as usize; // at most 40 bits
         if bit > 8 * section.len() {
@@ -303,21 +276,12 @@ fn decode_tensor(
         }
         let quotient = (code >> k) as u16; // below 2^16 if escaped, else at most 23
         if escaped && quotient <= MAX_QUOTIENT {
-            return Err(GradientCodecError::NeedlessEscape {
-                tensor,
-                index,
-                got: quotient,
-            });
+            return Err(GradientCodecError::NeedlessEscape { tensor, index, got: quotient });
         }
         if code > 2 * u64::from(max) {
             let magnitude = code.div_ceil(2) as i32; // below 2^17
             let got = if code % 2 == 0 { magnitude } else { -magnitude };
-            return Err(GradientCodecError::ValueOutOfRange {
-                tensor,
-                index,
-                got,
-                max,
-            });
+            return Err(GradientCodecError::ValueOutOfRange { tensor, index, got, max });
         }
         g.push(unzigzag(code as u16)); // at most 65,534
     }
@@ -330,11 +294,7 @@ fn decode_tensor(
     }
     let (expected, _) = best_parameter(&g[first..]);
     if k != expected {
-        return Err(GradientCodecError::ParameterNotMinimal {
-            tensor,
-            got: k,
-            expected,
-        });
+        return Err(GradientCodecError::ParameterNotMinimal { tensor, got: k, expected });
     }
     Ok(start + 1 + used)
 }

@@ -79,7 +79,12 @@ pub struct MinedMicrobatch {
 ///
 /// # Errors
 /// [`KernelError`] if the context is another model's.
-pub fn mine(engine: &Engine, context: &RoundContext, template: &MiningTemplate, index: u32) -> Result<MinedMicrobatch, KernelError> {
+pub fn mine(
+    engine: &Engine,
+    context: &RoundContext,
+    template: &MiningTemplate,
+    index: u32,
+) -> Result<MinedMicrobatch, KernelError> {
     let attempt = context.attempt(&template.account, template.lane, index, template.sigma);
     let mut miner = Miner { engine, template, key: attempt.key(engine.task()), shares: Vec::new(), seals: Vec::new() };
     let (output, leaf) = engine.run(context, &attempt, &mut miner)?;
@@ -172,3 +177,6 @@ impl Products for Miner<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,7 +353,13 @@ fn templates_are_valid(
         let pre = pre_digest(header).map_err(|source| ReceiptError::TemplateHeader { position, source })?;
         if pre.sealer != *account || pre.lane != summary.lane {
             let (got_account, account) = (Box::new(pre.sealer), Box::new(account.clone()));
-            return Err(ReceiptError::TemplateMiner { position, got_account, got_lane: pre.lane, account, lane: summary.lane });
+            return Err(ReceiptError::TemplateMiner {
+                position,
+                got_account,
+                got_lane: pre.lane,
+                account,
+                lane: summary.lane,
+            });
         }
         let (parent, round) = (header.parent_hash, summary.round);
         let number = ancestor(&parent).filter(|n| round_of_parent(*n) == round);
@@ -374,7 +380,11 @@ fn leaves_sum_to_gradient(engine: &Engine, details: &ReceiptDetails, gradient: &
     }
     // The codec decodes exactly the model's length, which the lattice key was made for.
     let expected = engine.lattice().hash_i16(engine.platform(), gradient).expect("gradient of the task's own model");
-    if sum == expected { Ok(()) } else { Err(ReceiptError::Sum { got: H256(sum.digest()), expected: H256(expected.digest()) }) }
+    if sum == expected {
+        Ok(())
+    } else {
+        Err(ReceiptError::Sum { got: H256(sum.digest()), expected: H256(expected.digest()) })
+    }
 }
 
 /// Collects a miner's microbatches of one round into a receipt.

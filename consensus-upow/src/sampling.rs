@@ -136,3 +136,6 @@ pub fn receipt_verdict(
     }
     Ok(Ok(()))
 }
+
+#[cfg(test)]
+mod tests;

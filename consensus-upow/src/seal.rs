@@ -227,14 +227,22 @@ pub fn witness_proves_ticket(task: &Task, sealed: &SealedHeader, round: u32, wit
 /// # Errors
 /// [`SealError::Base`].
 pub fn base_is_the_rounds(sealed: &SealedHeader, expected: &H256) -> Result<(), SealError> {
-    if sealed.seal.base == *expected { Ok(()) } else { Err(SealError::Base { got: sealed.seal.base, expected: *expected }) }
+    if sealed.seal.base == *expected {
+        Ok(())
+    } else {
+        Err(SealError::Base { got: sealed.seal.base, expected: *expected })
+    }
 }
 
 /// Recomputes the winning microbatch: what gives a header its weight in fork choice.
 ///
 /// # Errors
 /// The first rule broken.
-pub fn microbatch_proves_seal(engine: &Engine, context: &RoundContext, sealed: &SealedHeader) -> Result<LeafHash, SealError> {
+pub fn microbatch_proves_seal(
+    engine: &Engine,
+    context: &RoundContext,
+    sealed: &SealedHeader,
+) -> Result<LeafHash, SealError> {
     let seal = &sealed.seal;
     base_is_the_rounds(sealed, &context.base)?;
     seal.tile.product(engine.task().model())?;

@@ -47,7 +47,10 @@ pub struct StepInput<'a> {
 
 /// Sum of squares of a tensor of a receipt.
 fn squares(g: &[i16]) -> u128 {
-    g.par_chunks(1 << 14).map(|c| c.iter().map(|v| (i64::from(*v) * i64::from(*v)) as u64).sum::<u64>()).map(u128::from).sum()
+    g.par_chunks(1 << 14)
+        .map(|c| c.iter().map(|v| (i64::from(*v) * i64::from(*v)) as u64).sum::<u64>())
+        .map(u128::from)
+        .sum()
 }
 
 /// Lower median of the seals' sums of squares of one tensor; nothing without seals.

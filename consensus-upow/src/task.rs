@@ -142,7 +142,9 @@ pub enum TaskError {
     #[error("model shape: {0}")]
     Model(#[from] ConfigError),
     /// The training part must hold one window and its next token.
-    #[error("dataset has {got} bytes, expected at least {expected}: ten windows of {seq_len} tokens and one more byte each")]
+    #[error(
+        "dataset has {got} bytes, expected at least {expected}: ten windows of {seq_len} tokens and one more byte each"
+    )]
     DatasetTooShort {
         /// Its length.
         got: u64,

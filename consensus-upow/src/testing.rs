@@ -3,7 +3,10 @@
 //! Trie nodes are only ever added, so that every block's state stays readable and forks live side by side.
 
 mod determinism;
+mod dishonest;
 mod forks;
+mod golden;
+mod late;
 mod miner;
 mod pay;
 mod rules;
@@ -105,7 +108,8 @@ pub(crate) fn engine(platform: Platform) -> Engine {
 pub(crate) fn first_round(engine: &Engine) -> RoundContext {
     let checkpoint = initial_checkpoint(engine);
     let training = initial_training(engine, &checkpoint).expect("valid task");
-    let weights = PreparedWeights::new(engine.platform(), engine.task().model(), checkpoint.weights).expect("valid task");
+    let weights =
+        PreparedWeights::new(engine.platform(), engine.task().model(), checkpoint.weights).expect("valid task");
     RoundContext::new(0, H256::zero(), &training.checkpoint_root, training.exponents, Arc::new(weights))
 }
 
@@ -272,6 +276,17 @@ impl TestChain {
         Ok(verified)
     }
 
+    /// Appends a header that nothing was checked about: for rules that read only headers.
+    pub(crate) fn append_header(&mut self, header: Header) -> H256 {
+        let hash = header_hash(&header);
+        self.headers.insert(hash, header);
+        hash
+    }
+
+    pub(crate) fn forget_header(&mut self, hash: H256) {
+        self.headers.remove(&hash);
+    }
+
     /// Verifies and appends blocks from elsewhere, with their sidecars; returns the last one's hash.
     pub(crate) fn replay(&mut self, blocks: &[TestBlock], sidecars: &HashMap<H256, Vec<u8>>) -> H256 {
         self.sidecars.extend(sidecars.iter().map(|(k, v)| (*k, v.clone())));
@@ -318,7 +333,11 @@ impl ChainView for View<'_> {
             let header = self.chain.headers.get(&hash).ok_or(ViewError::Missing { what: "header", hash })?;
             at = (hash, header);
         }
-        if at.1.number == number { Ok((at.0, at.1.clone())) } else { Err(ViewError::Backend(format!("no block {number}"))) }
+        if at.1.number == number {
+            Ok((at.0, at.1.clone()))
+        } else {
+            Err(ViewError::Backend(format!("no block {number}")))
+        }
     }
 
     fn sidecar(&self, digest: &H256) -> Result<Option<Vec<u8>>, ViewError> {

@@ -60,10 +60,7 @@ pub fn timestamp_is_after_median(timestamp_ms: u64, median_ms: u64) -> Result<()
     if timestamp_ms > median_ms {
         Ok(())
     } else {
-        Err(TimestampError::TimestampTooEarly {
-            got: timestamp_ms,
-            median: median_ms,
-        })
+        Err(TimestampError::TimestampTooEarly { got: timestamp_ms, median: median_ms })
     }
 }
 
@@ -82,10 +79,7 @@ pub fn timestamp_is_not_far_in_future(
     if timestamp_ms <= limit {
         Ok(())
     } else {
-        Err(TimestampError::TimestampTooFarInFuture {
-            got: timestamp_ms,
-            limit,
-        })
+        Err(TimestampError::TimestampTooFarInFuture { got: timestamp_ms, limit })
     }
 }
 
@@ -103,10 +97,7 @@ mod tests {
         assert_eq!(median_time_past([3, 1, 2, 4]), Some(3));
         assert_eq!(median_time_past([11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1]), Some(6));
         // The twelfth and everything before it stays out.
-        assert_eq!(
-            median_time_past([1, 10, 2, 9, 3, 8, 4, 7, 5, 6, 11, 99, 99, 99]),
-            Some(6)
-        );
+        assert_eq!(median_time_past([1, 10, 2, 9, 3, 8, 4, 7, 5, 6, 11, 99, 99, 99]), Some(6));
     }
 
     #[test]
@@ -118,10 +109,7 @@ mod tests {
             assert!(!error.is_transient());
         }
         let message = timestamp_is_after_median(100, 100).unwrap_err().to_string();
-        assert_eq!(
-            message,
-            "timestamp is 100 ms, expected more than the median time past of 100 ms"
-        );
+        assert_eq!(message, "timestamp is 100 ms, expected more than the median time past of 100 ms");
         assert!(timestamp_is_after_median(u64::MAX, u64::MAX).is_err());
     }
 
@@ -129,13 +117,7 @@ mod tests {
     fn timestamp_too_far_in_future() {
         assert_eq!(timestamp_is_not_far_in_future(1_500, 1_000, 500), Ok(()));
         let error = timestamp_is_not_far_in_future(1_501, 1_000, 500).unwrap_err();
-        assert_eq!(
-            error,
-            TimestampError::TimestampTooFarInFuture {
-                got: 1_501,
-                limit: 1_500
-            }
-        );
+        assert_eq!(error, TimestampError::TimestampTooFarInFuture { got: 1_501, limit: 1_500 });
         assert_eq!(error.to_string(), "timestamp is 1501 ms, expected at most 1500 ms");
         assert!(error.is_transient());
         // The same header once the clock has moved on.

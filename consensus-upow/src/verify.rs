@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
+use descent_runtime::call::TrainingCall;
 use descent_runtime::trie::NodeChanges;
 use descent_runtime::{
-    AccountId, BlockExecutor, BlockInputs, Execution, H256, Header, PreDigest, ReceiptSummary, RuntimeCall, RuntimeError,
-    SignedExtrinsic, StateError, Verdict, execute_block, extrinsics_root, receipts_due, step_receipts, step_squares, storage,
-    unsealed_header,
+    AccountId, BlockExecutor, BlockInputs, Execution, ExtrinsicError, H256, Header, PreDigest, ReceiptSummary,
+    RuntimeCall, RuntimeError, SignedExtrinsic, StateError, Verdict, execute_block, extrinsics_root, receipts_due,
+    step_receipts, step_squares, storage, unsealed_header,
 };
-use descent_runtime::call::TrainingCall;
 use ml_kernels::error::KernelError;
 use ml_kernels::optimizer::Checkpoint;
 
@@ -102,11 +102,23 @@ pub enum BlockError {
 }
 
 impl BlockError {
-    /// Whether the block may become valid: later, or once missing data arrive. Everything else is invalid for ever.
+    /// Whether the header may still become part of the chain: later, once missing data arrive, or with other data than
+    /// those that came along. A false body or witness says nothing about the header that it was sent with: whoever
+    /// marked the header invalid for it could be made to refuse the honest chain. Everything else is invalid for ever.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timestamp(e) => e.is_transient(),
-            Self::PartMissing { .. } | Self::View(_) | Self::State(_) | Self::Kernel(_) => true,
+            Self::PartMissing { .. }
+            | Self::View(_)
+            | Self::State(_)
+            | Self::Kernel(_)
+            | Self::ExtrinsicsRoot { .. } => true,
+            Self::Seal(e) => matches!(e, SealError::WitnessDigest { .. } | SealError::Kernel(_)),
+            Self::Runtime(RuntimeError::State(_)) => true,
+            Self::Runtime(RuntimeError::Extrinsic { source, .. }) => {
+                use descent_runtime::ReceiptError as Rule;
+                matches!(source, ExtrinsicError::State(_) | ExtrinsicError::Receipt(Rule::State(_)))
+            }
             _ => false,
         }
     }
@@ -129,11 +141,16 @@ pub fn prepare_block(engine: &Engine, view: &dyn ChainView) -> Result<PreparedBl
     if let Some(known) = view.known_preparation() {
         return Ok(known);
     }
-    let (params, state, parent) = (view.params(), view.state(), view.parent());
-    let number = parent.number.saturating_add(1);
-    let parent_seal = if parent.number == 0 { None } else { Some(SealedHeader::parse(parent)?.facts()) };
+    let verdicts = verdicts_due(engine, view)?;
+    let prepared = prepare_with_verdicts(engine, view, verdicts)?;
+    view.remember_preparation(&prepared);
+    Ok(prepared)
+}
+
+/// Recomputes the samples of every receipt whose verdict takes effect in the next block.
+fn verdicts_due(engine: &Engine, view: &dyn ChainView) -> Result<Vec<Verdict>, BlockError> {
     let mut verdicts = Vec::new();
-    for record in receipts_due(params, state, number)? {
+    for record in receipts_due(view.params(), view.state(), view.parent().number.saturating_add(1))? {
         let (_, next) = view.ancestor(record.included_at.saturating_add(1))?;
         let coin = coin(&record.id, &SealedHeader::parse(&next)?.ticket());
         let valid = match view.known_verdict(&coin) {
@@ -143,25 +160,41 @@ pub fn prepare_block(engine: &Engine, view: &dyn ChainView) -> Result<PreparedBl
         view.remember_verdict(&coin, valid);
         verdicts.push(Verdict { receipt: record.id, valid });
     }
+    Ok(verdicts)
+}
+
+/// The next block's inputs from given verdicts: to replay a step of a block that was verified before, whose
+/// verdicts its own state tells.
+///
+/// # Errors
+/// As [`prepare_block`].
+pub fn prepare_with_verdicts(
+    engine: &Engine,
+    view: &dyn ChainView,
+    verdicts: Vec<Verdict>,
+) -> Result<PreparedBlock, BlockError> {
+    let (params, state, parent) = (view.params(), view.state(), view.parent());
+    let number = parent.number.saturating_add(1);
+    let parent_seal = if parent.number == 0 { None } else { Some(SealedHeader::parse(parent)?.facts()) };
     let mut prepared = PreparedBlock { inputs: BlockInputs { parent_seal, verdicts, step: None }, checkpoint: None };
-    if params.is_step_block(number) {
-        let round = params.round_of(number);
-        let info = storage::ROUNDS.get(state, &round)?.ok_or(BlockError::UnknownRound { round })?;
-        let receipts = step_receipts(params, state, number, &prepared.inputs.verdicts)?;
-        let receipts = receipts.iter().map(|r| step_receipt(engine, view, &r.summary)).collect::<Result<Vec<_>, _>>()?;
-        let input = StepInput {
-            checkpoint: &*view.checkpoint(&info.checkpoint_root)?,
-            checkpoint_root: info.checkpoint_root,
-            exponents: &info.exponents,
-            running: &storage::RUNNING.get(state)?,
-            seal_squares: &step_squares(state, prepared.inputs.parent_seal.as_ref())?,
-            receipts: &receipts,
-        };
-        let (checkpoint, outcome) = make_step(engine, &input);
-        prepared.checkpoint = checkpoint.map(Arc::new);
-        prepared.inputs.step = Some(outcome);
+    if !params.is_step_block(number) {
+        return Ok(prepared);
     }
-    view.remember_preparation(&prepared);
+    let round = params.round_of(number);
+    let info = storage::ROUNDS.get(state, &round)?.ok_or(BlockError::UnknownRound { round })?;
+    let receipts = step_receipts(params, state, number, &prepared.inputs.verdicts)?;
+    let receipts = receipts.iter().map(|r| step_receipt(engine, view, &r.summary)).collect::<Result<Vec<_>, _>>()?;
+    let input = StepInput {
+        checkpoint: &*view.checkpoint(&info.checkpoint_root)?,
+        checkpoint_root: info.checkpoint_root,
+        exponents: &info.exponents,
+        running: &storage::RUNNING.get(state)?,
+        seal_squares: &step_squares(state, prepared.inputs.parent_seal.as_ref())?,
+        receipts: &receipts,
+    };
+    let (checkpoint, outcome) = make_step(engine, &input);
+    prepared.checkpoint = checkpoint.map(Arc::new);
+    prepared.inputs.step = Some(outcome);
     Ok(prepared)
 }
 
@@ -176,7 +209,13 @@ fn included_details(view: &dyn ChainView, summary: &ReceiptSummary) -> Result<Re
     ReceiptDetails::decode_checked(&bytes, summary.count, summary.shares).map_err(|e| ViewError::Backend(e.to_string()))
 }
 
-fn verdict(engine: &Engine, view: &dyn ChainView, account: &AccountId, summary: &ReceiptSummary, coin: &H256) -> Result<bool, BlockError> {
+fn verdict(
+    engine: &Engine,
+    view: &dyn ChainView,
+    account: &AccountId,
+    summary: &ReceiptSummary,
+    coin: &H256,
+) -> Result<bool, BlockError> {
     let details = included_details(view, summary)?;
     let context = round_context(view, summary.round)?;
     Ok(receipt_verdict(engine, &context, account, summary, &details, coin)?.is_ok())
@@ -186,7 +225,8 @@ fn step_receipt(engine: &Engine, view: &dyn ChainView, summary: &ReceiptSummary)
     let details = included_details(view, summary)?;
     let blob = included_part(view, &summary.blob_hash)?;
     let lengths: Vec<usize> = engine.tensors().iter().map(|t| t.len()).collect();
-    let gradient = crate::gradient_codec::decode(&lengths, summary.count, &blob).map_err(|e| ViewError::Backend(e.to_string()))?;
+    let gradient =
+        crate::gradient_codec::decode(&lengths, summary.count, &blob).map_err(|e| ViewError::Backend(e.to_string()))?;
     Ok(StepReceipt { count: summary.count, loss_sum: details.loss_sum(), gradient })
 }
 
@@ -222,7 +262,13 @@ pub struct VerifiedBlock {
 ///
 /// # Errors
 /// The first rule broken.
-pub fn verify_header(engine: &Engine, view: &dyn ChainView, header: &Header, witness: &[u8], now_ms: u64) -> Result<(SealedHeader, Target), BlockError> {
+pub fn verify_header(
+    engine: &Engine,
+    view: &dyn ChainView,
+    header: &Header,
+    witness: &[u8],
+    now_ms: u64,
+) -> Result<(SealedHeader, Target), BlockError> {
     let (got, expected) = (header.parent_hash, view.parent_hash());
     if got != expected {
         return Err(BlockError::Parent { got, expected });
@@ -246,7 +292,12 @@ pub fn verify_header(engine: &Engine, view: &dyn ChainView, header: &Header, wit
 ///
 /// # Errors
 /// The first rule broken, or what could not be read.
-pub fn verify_block(engine: &Engine, view: &dyn ChainView, block: BlockParts<'_>, now_ms: u64) -> Result<VerifiedBlock, BlockError> {
+pub fn verify_block(
+    engine: &Engine,
+    view: &dyn ChainView,
+    block: BlockParts<'_>,
+    now_ms: u64,
+) -> Result<VerifiedBlock, BlockError> {
     let header = block.header;
     let (sealed, target) = verify_header(engine, view, header, block.witness, now_ms)?;
     let (got, expected) = (extrinsics_root(block.extrinsics), header.extrinsics_root);
@@ -267,7 +318,14 @@ pub fn verify_block(engine: &Engine, view: &dyn ChainView, block: BlockParts<'_>
         Some(step) => step.checkpoint_root,
         None => current_checkpoint(view)?,
     };
-    Ok(VerifiedBlock { sealed, work: target.work(), execution, nodes, checkpoint: prepared.checkpoint, checkpoint_root })
+    Ok(VerifiedBlock {
+        sealed,
+        work: target.work(),
+        execution,
+        nodes,
+        checkpoint: prepared.checkpoint,
+        checkpoint_root,
+    })
 }
 
 fn current_checkpoint(view: &dyn ChainView) -> Result<H256, BlockError> {
@@ -285,11 +343,18 @@ pub fn submitted_receipt(extrinsic: &[u8]) -> Option<(AccountId, ReceiptSummary)
 }
 
 /// Checks the parts of every receipt of a block; an undecodable extrinsic is left to execution, which refuses it.
+///
+/// Receipts are counted first: one costs as much as thousands of extrinsics, and a cheap one can be repeated.
 fn receipts_are_valid(engine: &Engine, view: &dyn ChainView, extrinsics: &[Vec<u8>]) -> Result<(), BlockError> {
-    for (position, extrinsic) in extrinsics.iter().enumerate() {
-        if let Some((account, summary)) = submitted_receipt(extrinsic) {
-            receipt_is_valid(engine, view, position, &account, &summary)?;
-        }
+    let receipts = extrinsics.iter().enumerate().filter_map(|(i, bytes)| Some((i, submitted_receipt(bytes)?)));
+    let receipts: Vec<_> = receipts.collect();
+    let limit = view.params().max_receipts_per_block;
+    if let Some((position, _)) = receipts.get(limit as usize) {
+        let source = descent_runtime::ReceiptError::BlockFull { limit }.into();
+        return Err(RuntimeError::Extrinsic { position: *position, source }.into());
+    }
+    for (position, (account, summary)) in receipts {
+        receipt_is_valid(engine, view, position, &account, &summary)?;
     }
     Ok(())
 }
@@ -298,7 +363,13 @@ fn receipts_are_valid(engine: &Engine, view: &dyn ChainView, extrinsics: &[Vec<u
 ///
 /// # Errors
 /// [`BlockError::Receipt`] or [`BlockError::PartMissing`].
-pub fn receipt_is_valid(engine: &Engine, view: &dyn ChainView, position: usize, account: &AccountId, summary: &ReceiptSummary) -> Result<(), BlockError> {
+pub fn receipt_is_valid(
+    engine: &Engine,
+    view: &dyn ChainView,
+    position: usize,
+    account: &AccountId,
+    summary: &ReceiptSummary,
+) -> Result<(), BlockError> {
     let invalid = |source| BlockError::Receipt { position, source: Box::new(source) };
     let next = view.parent().number.saturating_add(1);
     descent_runtime::training::receipt::receipt_is_valid(view.params(), view.state(), next, account, summary)
@@ -308,7 +379,9 @@ pub fn receipt_is_valid(engine: &Engine, view: &dyn ChainView, position: usize, 
     let params = view.params();
     let first = summary.round.saturating_mul(params.round_blocks);
     let last = view.parent().number.min(first.saturating_add(params.round_blocks - 1));
-    let ancestors = (first..=last).map(|n| Ok((view.ancestor(n)?.0, n))).collect::<Result<std::collections::HashMap<_, _>, ViewError>>()?;
+    let ancestors = (first..=last)
+        .map(|n| Ok((view.ancestor(n)?.0, n)))
+        .collect::<Result<std::collections::HashMap<_, _>, ViewError>>()?;
     let ancestor = |hash: &H256| ancestors.get(hash).copied();
     let round = |parent| params.round_after(parent);
     receipt_parts_are_valid(engine, account, summary, &details, &blob, &ancestor, &round).map_err(invalid)?;
@@ -332,10 +405,23 @@ pub struct AuthoredBlock {
 ///
 /// # Errors
 /// [`BlockError`] if the parent's data can't be read; never because of an extrinsic.
-pub fn author_block(engine: &Engine, view: &dyn ChainView, pre: &PreDigest, candidates: Vec<Vec<u8>>) -> Result<AuthoredBlock, BlockError> {
+pub fn author_block(
+    engine: &Engine,
+    view: &dyn ChainView,
+    pre: &PreDigest,
+    candidates: Vec<Vec<u8>>,
+) -> Result<AuthoredBlock, BlockError> {
     let prepared = prepare_block(engine, view)?;
     let number = view.parent().number.saturating_add(1);
-    let mut block = BlockExecutor::begin(view.params(), view.genesis_hash(), view.state(), view.parent_hash(), number, pre, &prepared.inputs)?;
+    let mut block = BlockExecutor::begin(
+        view.params(),
+        view.genesis_hash(),
+        view.state(),
+        view.parent_hash(),
+        number,
+        pre,
+        &prepared.inputs,
+    )?;
     let (mut extrinsics, mut refused) = (Vec::new(), Vec::new());
     for (position, bytes) in candidates.into_iter().enumerate() {
         let receipt = submitted_receipt(&bytes);

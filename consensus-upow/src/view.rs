@@ -113,7 +113,8 @@ pub fn median_time(view: &dyn ChainView) -> Result<Option<u64>, ViewError> {
     let parent = view.parent().number;
     // Eleven at most.
     let oldest = parent.saturating_sub(MEDIAN_TIME_BLOCKS as u32 - 1).max(1);
-    let times = (oldest..=parent).rev().map(|n| Ok(timestamp(&view.ancestor(n)?.1))).collect::<Result<Vec<_>, ViewError>>()?;
+    let times =
+        (oldest..=parent).rev().map(|n| Ok(timestamp(&view.ancestor(n)?.1))).collect::<Result<Vec<_>, ViewError>>()?;
     Ok(median_time_past(times.into_iter().flatten()))
 }
 
@@ -127,3 +128,6 @@ pub fn round_context(view: &dyn ChainView, round: u32) -> Result<RoundContext, B
     let weights = view.weights(&info.checkpoint_root)?;
     Ok(RoundContext::new(round, beacon, &info.checkpoint_root, info.exponents, weights))
 }
+
+#[cfg(test)]
+mod tests;

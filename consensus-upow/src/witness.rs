@@ -147,7 +147,14 @@ pub fn witness_is_valid(task: &Task, claim: &WitnessClaim<'_>, bytes: &[u8]) -> 
 }
 
 /// `t0` of a tile from its two strips.
-pub(crate) fn tile_ticket(a: &[i8], b: &[i8], dims: Dims, tile: TileId, key_a: &[u8; 32], key_b: &[u8; 32]) -> Result<H256, ProductError> {
+pub(crate) fn tile_ticket(
+    a: &[i8],
+    b: &[i8],
+    dims: Dims,
+    tile: TileId,
+    key_a: &[u8; 32],
+    key_b: &[u8; 32],
+) -> Result<H256, ProductError> {
     let state = tile_state(a, b, dims.k, tile.row.into(), tile.col.into(), key_a, key_b)?;
     Ok(H256(ticket(key_a, &state)))
 }

@@ -59,15 +59,9 @@ pub fn build_genesis(spec: &ChainSpec, training: GenesisTraining) -> Result<Gene
         return Err(BuildError::Tensors { got, expected });
     }
     let state = genesis_state(&spec.params, &spec.balances, training)?;
-    let pairs = state
-        .iter()
-        .filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
+    let pairs = state.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
     let header = genesis_header(trie::root_of(pairs));
-    Ok(Genesis {
-        hash: header_hash(&header),
-        header,
-        state,
-    })
+    Ok(Genesis { hash: header_hash(&header), header, state })
 }
 
 #[cfg(test)]
@@ -97,20 +91,11 @@ mod tests {
     #[test]
     fn genesis_hashes_are_pinned() {
         let pinned = [
-            (
-                dev::ID,
-                "0xd3eb4891a26df7a56d986d2578ece50ff6e7a2aae313d6a60f507be8cd7fb44c",
-            ),
-            (
-                local::ID,
-                "0xead761bcef1c3464414ebf8b4c2fe02bb2cab4f27e047904c9b13bbe1364b2a1",
-            ),
+            (dev::ID, "0xd3eb4891a26df7a56d986d2578ece50ff6e7a2aae313d6a60f507be8cd7fb44c"),
+            (local::ID, "0xead761bcef1c3464414ebf8b4c2fe02bb2cab4f27e047904c9b13bbe1364b2a1"),
         ];
         let hash = |id| format!("{:?}", build_genesis(&spec(id), training(&spec(id))).unwrap().hash);
-        assert_eq!(
-            pinned.map(|(id, _)| (id, hash(id))),
-            pinned.map(|(id, hash)| (id, hash.to_owned()))
-        );
+        assert_eq!(pinned.map(|(id, _)| (id, hash(id))), pinned.map(|(id, hash)| (id, hash.to_owned())));
     }
 
     #[test]
@@ -146,40 +131,19 @@ mod tests {
         let spec = spec(dev::ID);
         let good = training(&spec);
 
-        let other = GenesisTraining {
-            task_id: H256::zero(),
-            ..good.clone()
-        };
+        let other = GenesisTraining { task_id: H256::zero(), ..good.clone() };
         let expected = spec.task.id();
-        assert_eq!(
-            build_genesis(&spec, other),
-            Err(BuildError::Task {
-                got: H256::zero(),
-                expected
-            })
-        );
+        assert_eq!(build_genesis(&spec, other), Err(BuildError::Task { got: H256::zero(), expected }));
 
         let expected = good.exponents.len();
-        let other = GenesisTraining {
-            exponents: vec![12],
-            ..good.clone()
-        };
-        assert_eq!(
-            build_genesis(&spec, other),
-            Err(BuildError::Tensors { got: 1, expected })
-        );
+        let other = GenesisTraining { exponents: vec![12], ..good.clone() };
+        assert_eq!(build_genesis(&spec, other), Err(BuildError::Tensors { got: 1, expected }));
 
-        let other = GenesisTraining {
-            running: vec![],
-            ..good.clone()
-        };
+        let other = GenesisTraining { running: vec![], ..good.clone() };
         let error = GenesisError::Running { got: 0, expected };
         assert_eq!(build_genesis(&spec, other), Err(BuildError::State(error)));
 
-        let broken = ChainSpec {
-            id: "Dev".to_owned(),
-            ..spec
-        };
+        let broken = ChainSpec { id: "Dev".to_owned(), ..spec };
         let error = SpecError::Id { got: "Dev".to_owned() };
         assert_eq!(build_genesis(&broken, good), Err(BuildError::Spec(error)));
     }

@@ -42,18 +42,12 @@ impl ChainSpec {
         let preset = preset.unwrap_or(DEFAULT_PRESET);
         let model = ModelConfig::preset(preset)
             .filter(|_| PRESETS.contains(&preset))
-            .ok_or_else(|| SpecError::UnknownPreset {
-                got: preset.to_owned(),
-                expected: PRESETS.join(", "),
-            })?;
+            .ok_or_else(|| SpecError::UnknownPreset { got: preset.to_owned(), expected: PRESETS.join(", ") })?;
         let (name, chain_type, params) = match id {
             dev::ID => (dev::NAME, dev::CHAIN_TYPE, dev::params(&model)),
             local::ID => (local::NAME, local::CHAIN_TYPE, local::params(&model)),
             _ => {
-                return Err(SpecError::UnknownChain {
-                    got: id.to_owned(),
-                    expected: CHAINS.join(", "),
-                });
+                return Err(SpecError::UnknownChain { got: id.to_owned(), expected: CHAINS.join(", ") });
             }
         };
         let (dataset_root, dataset_len) = match dataset {

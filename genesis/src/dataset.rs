@@ -58,10 +58,7 @@ pub fn dataset_root(bytes: &[u8]) -> H256 {
 impl Dataset {
     /// The built-in dataset.
     pub fn embedded() -> Self {
-        Self {
-            bytes: CORPUS.into(),
-            root: dataset_root(CORPUS),
-        }
+        Self { bytes: CORPUS.into(), root: dataset_root(CORPUS) }
     }
 
     /// Accepts bytes that are what a specification says. Lengths are compared first: they cost nothing.
@@ -88,10 +85,7 @@ impl Dataset {
         }
         let root = dataset_root(&bytes);
         if root != expected_root {
-            return Err(DatasetError::Altered {
-                got: root,
-                expected: expected_root,
-            });
+            return Err(DatasetError::Altered { got: root, expected: expected_root });
         }
         Ok(Self { bytes, root })
     }
@@ -131,17 +125,8 @@ mod tests {
         let check = |bytes: &[u8]| Dataset::from_bytes(bytes, root, len).unwrap_err();
         assert_eq!(check(b""), DatasetError::Empty { expected: 18 });
         assert_eq!(check(&bytes[1..]), DatasetError::TooShort { got: 17, expected: 18 });
-        assert_eq!(
-            check(b"to be or not to be?"),
-            DatasetError::TooLong { got: 19, expected: 18 }
-        );
+        assert_eq!(check(b"to be or not to be?"), DatasetError::TooLong { got: 19, expected: 18 });
         let altered = b"to be or not to bo";
-        assert_eq!(
-            check(altered),
-            DatasetError::Altered {
-                got: dataset_root(altered),
-                expected: root
-            }
-        );
+        assert_eq!(check(altered), DatasetError::Altered { got: dataset_root(altered), expected: root });
     }
 }

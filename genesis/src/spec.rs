@@ -56,11 +56,7 @@ pub struct Properties {
 
 impl Default for Properties {
     fn default() -> Self {
-        Self {
-            ss58_format: SS58_PREFIX,
-            token_decimals: TOKEN_DECIMALS,
-            token_symbol: TOKEN_SYMBOL.to_owned(),
-        }
+        Self { ss58_format: SS58_PREFIX, token_decimals: TOKEN_DECIMALS, token_symbol: TOKEN_SYMBOL.to_owned() }
     }
 }
 
@@ -105,9 +101,7 @@ impl ChainSpec {
 
     /// Sum of all endowments; saturates, but a valid specification stays far below.
     pub fn endowed(&self) -> Balance {
-        self.balances
-            .iter()
-            .fold(0, |sum, (_, amount)| sum.saturating_add(*amount))
+        self.balances.iter().fold(0, |sum, (_, amount)| sum.saturating_add(*amount))
     }
 
     fn names_are_valid(&self) -> Result<(), SpecError> {
@@ -116,15 +110,11 @@ impl ChainSpec {
             return Err(SpecError::Id { got: excerpt(&self.id) });
         }
         if !is_identifier(&self.protocol_id) {
-            return Err(SpecError::ProtocolId {
-                got: excerpt(&self.protocol_id),
-            });
+            return Err(SpecError::ProtocolId { got: excerpt(&self.protocol_id) });
         }
         let chars = self.name.chars().count();
         if chars == 0 || chars > MAX_NAME_CHARS || self.name.chars().any(char::is_control) {
-            return Err(SpecError::Name {
-                got: excerpt(&self.name),
-            });
+            return Err(SpecError::Name { got: excerpt(&self.name) });
         }
         Ok(())
     }
@@ -139,38 +129,23 @@ impl ChainSpec {
             !node.is_empty() && node.len() <= MAX_BOOT_NODE_BYTES && node.bytes().all(|b| b.is_ascii_graphic())
         };
         match self.boot_nodes.iter().position(|node| !is_valid(node)) {
-            Some(index) => Err(SpecError::BootNode {
-                index,
-                got: excerpt(&self.boot_nodes[index]),
-            }),
+            Some(index) => Err(SpecError::BootNode { index, got: excerpt(&self.boot_nodes[index]) }),
             None => Ok(()),
         }
     }
 
     fn properties_are_valid(&self) -> Result<(), SpecError> {
-        let Properties {
-            ss58_format,
-            token_decimals,
-            token_symbol,
-        } = &self.properties;
+        let Properties { ss58_format, token_decimals, token_symbol } = &self.properties;
         // The runtime's metadata states prefix and unit, too: wallets must not read two answers.
         if *ss58_format != SS58_PREFIX {
-            return Err(SpecError::Ss58Format {
-                got: *ss58_format,
-                expected: SS58_PREFIX,
-            });
+            return Err(SpecError::Ss58Format { got: *ss58_format, expected: SS58_PREFIX });
         }
         if *token_decimals != TOKEN_DECIMALS {
-            return Err(SpecError::TokenDecimals {
-                got: *token_decimals,
-                expected: TOKEN_DECIMALS,
-            });
+            return Err(SpecError::TokenDecimals { got: *token_decimals, expected: TOKEN_DECIMALS });
         }
         let is_short = (1..=MAX_SYMBOL_BYTES).contains(&token_symbol.len());
         if !is_short || !token_symbol.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(SpecError::TokenSymbol {
-                got: excerpt(token_symbol),
-            });
+            return Err(SpecError::TokenSymbol { got: excerpt(token_symbol) });
         }
         Ok(())
     }
@@ -181,11 +156,7 @@ impl ChainSpec {
         let expected = MIN_MICROBATCHES * u128::from(model.microbatch_macs());
         let got = self.params.minimum_difficulty;
         if got < expected {
-            return Err(SpecError::MinimumDifficulty {
-                got,
-                expected,
-                microbatches: MIN_MICROBATCHES,
-            });
+            return Err(SpecError::MinimumDifficulty { got, expected, microbatches: MIN_MICROBATCHES });
         }
         // Sums are coded in more than four bits a weight: with less than a byte, busy miners could not publish.
         let (got, expected) = (u64::from(self.params.max_blob_bytes), model.weights() as u64);
@@ -201,25 +172,15 @@ impl ChainSpec {
         let mut total: Balance = 0;
         for (index, (account, amount)) in self.balances.iter().enumerate() {
             if !seen.insert(account) {
-                return Err(SpecError::DuplicateAddress {
-                    index,
-                    address: file::address(account),
-                });
+                return Err(SpecError::DuplicateAddress { index, address: file::address(account) });
             }
             if *amount < expected {
-                return Err(SpecError::BelowExistentialDeposit {
-                    index,
-                    got: *amount,
-                    expected,
-                });
+                return Err(SpecError::BelowExistentialDeposit { index, got: *amount, expected });
             }
             total = total
                 .checked_add(*amount)
                 .filter(|total| *total <= MAX_ENDOWED)
-                .ok_or(SpecError::Endowed {
-                    index,
-                    expected: MAX_ENDOWED,
-                })?;
+                .ok_or(SpecError::Endowed { index, expected: MAX_ENDOWED })?;
         }
         Ok(())
     }

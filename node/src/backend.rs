@@ -6,15 +6,18 @@ use consensus_upow::loss_from_fixed;
 use consensus_upow::view::{ChainView, target_of_next};
 use descent_genesis::ChainType as SpecChainType;
 use descent_rpc::backend::{Backend, BackendError, HeadKind, SubmitError};
-use descent_rpc::types::{ChainProperties, ChainType, CheckpointInfo, Health, NodeRole, RoundSummary, RuntimeVersion, TensorInfo, TrainingStatus};
-use descent_runtime::{AccountId, Block, H256, Header, Nonce, RoundInfo, StateRead, storage};
+use descent_rpc::types::{
+    ChainProperties, ChainType, CheckpointInfo, Health, NodeRole, RoundSummary, RuntimeVersion, TensorInfo,
+    TrainingStatus,
+};
+use descent_runtime::{AccountId, Block, ExtrinsicError, H256, Header, Nonce, RoundInfo, StateRead, storage};
 use tokio::sync::broadcast;
 
 use crate::chain::{Chain, ImportError, Imported};
 use crate::held_out::HeldOut;
 use crate::miner::MinerStats;
 use crate::pool::{Pool, PoolError};
-use crate::store::StoreError;
+use crate::store::{StoreError, TrieState};
 
 /// Heads that a slow subscriber may fall behind.
 const HEADS: usize = 64;
@@ -33,9 +36,24 @@ fn database(error: impl std::fmt::Display) -> BackendError {
     BackendError::Database { reason: error.to_string() }
 }
 
+/// Whether the bytes were no extrinsic, as opposed to one that breaks a rule.
+fn is_format(error: &ExtrinsicError) -> bool {
+    use ExtrinsicError as E;
+    matches!(
+        error,
+        E::LengthPrefix | E::Length { .. } | E::Version { .. } | E::Malformed { .. } | E::TrailingBytes { .. }
+    )
+}
+
 impl NodeBackend {
     /// A backend; `stats` is there if the node mines.
-    pub fn new(chain: Arc<Chain>, pool: Arc<Pool>, stats: Option<Arc<MinerStats>>, held_out: Arc<HeldOut>, name: String) -> Self {
+    pub fn new(
+        chain: Arc<Chain>,
+        pool: Arc<Pool>,
+        stats: Option<Arc<MinerStats>>,
+        held_out: Arc<HeldOut>,
+        name: String,
+    ) -> Self {
         let heads = [(); 3].map(|()| broadcast::channel(HEADS).0);
         Self { chain, pool, stats, held_out, name, heads }
     }
@@ -71,17 +89,23 @@ impl NodeBackend {
     }
 
     /// Reads the state after a block.
-    fn with_state<T>(&self, at: H256, read: impl FnOnce(&dyn StateRead) -> Result<T, BackendError>) -> Result<T, BackendError> {
+    fn with_state<T>(
+        &self,
+        at: H256,
+        read: impl FnOnce(&dyn StateRead) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        // The flat copy is a snapshot that says whose it is: the best block may change at any time.
+        let best = self.chain.store().best_state().map_err(database)?;
+        if at == best.block().hash { read(&best) } else { read(&self.state_at(at)?) }
+    }
+
+    fn state_at(&self, at: H256) -> Result<TrieState<'_>, BackendError> {
         let store = self.chain.store();
-        if at == self.best()? {
-            return read(&store.best_state().map_err(database)?);
-        }
         let header = store.header(&at).map_err(database)?.ok_or(BackendError::UnknownBlock(at))?;
-        match store.state_at(header.state_root) {
-            Ok(state) => read(&state),
-            Err(StoreError::UnknownState { .. }) => Err(BackendError::StateDiscarded(at)),
-            Err(e) => Err(database(e)),
-        }
+        store.state_at(header.state_root).map_err(|error| match error {
+            StoreError::UnknownState { .. } => BackendError::StateDiscarded(at),
+            other => database(other),
+        })
     }
 
     fn summary(&self, info: RoundInfo) -> RoundSummary {
@@ -124,7 +148,11 @@ impl Backend for NodeBackend {
 
     fn properties(&self) -> ChainProperties {
         let p = &self.chain.spec().properties;
-        ChainProperties { ss58_format: p.ss58_format, token_decimals: p.token_decimals, token_symbol: p.token_symbol.clone() }
+        ChainProperties {
+            ss58_format: p.ss58_format,
+            token_decimals: p.token_decimals,
+            token_symbol: p.token_symbol.clone(),
+        }
     }
 
     fn health(&self) -> Health {
@@ -165,32 +193,42 @@ impl Backend for NodeBackend {
         self.with_state(at, |state| state.get(key).map_err(database))
     }
 
-    fn keys_paged(&self, at: H256, prefix: &[u8], count: u32, after: Option<&[u8]>) -> Result<Vec<Vec<u8>>, BackendError> {
-        let (store, count) = (self.chain.store(), count as usize);
-        let pairs = if at == self.best()? {
-            store.best_state().map_err(database)?.pairs(prefix, after, count).map_err(database)?
+    fn keys_paged(
+        &self,
+        at: H256,
+        prefix: &[u8],
+        count: u32,
+        after: Option<&[u8]>,
+    ) -> Result<Vec<Vec<u8>>, BackendError> {
+        let count = count as usize;
+        let best = self.chain.store().best_state().map_err(database)?;
+        let pairs = if at == best.block().hash {
+            best.pairs(prefix, after, count).map_err(database)?
         } else {
-            let header = store.header(&at).map_err(database)?.ok_or(BackendError::UnknownBlock(at))?;
-            store.state_at(header.state_root).map_err(database)?.pairs(prefix, after, count).map_err(database)?
+            self.state_at(at)?.pairs(prefix, after, count).map_err(database)?
         };
         Ok(pairs.into_iter().map(|(key, _)| key).collect())
     }
 
     fn account_nonce(&self, account: &AccountId) -> Result<Nonce, BackendError> {
-        let on_chain = self.with_state(self.best()?, |s| Ok(storage::ACCOUNT.get_or_default(s, account).map_err(database)?.nonce))?;
+        let state = self.chain.store().best_state().map_err(database)?;
+        let on_chain = storage::ACCOUNT.get_or_default(&state, account).map_err(database)?.nonce;
         // Clients sign the next transaction before the last one is included.
         let waiting = self.pool.waiting();
-        let mine = waiting.iter().filter_map(|b| descent_runtime::SignedExtrinsic::decode(b).ok()).filter(|s| s.signer == *account);
+        let mine = waiting
+            .iter()
+            .filter_map(|b| descent_runtime::SignedExtrinsic::decode(b).ok())
+            .filter(|s| s.signer == *account);
         let mut nonces: Vec<Nonce> = mine.map(|s| s.nonce).collect();
         nonces.sort_unstable();
         Ok(nonces.into_iter().fold(on_chain, |next, nonce| if nonce == next { next.saturating_add(1) } else { next }))
     }
 
     fn submit_extrinsic(&self, extrinsic: Vec<u8>) -> Result<H256, SubmitError> {
-        let best = self.chain.best().map_err(database)?;
         let state = self.chain.store().best_state().map_err(database)?;
-        let number = best.number.saturating_add(1);
-        let submitted = self.pool.submit(&self.chain.spec().params, self.chain.genesis_hash(), &state, number, extrinsic);
+        let number = state.block().number.saturating_add(1);
+        let submitted =
+            self.pool.submit(&self.chain.spec().params, self.chain.genesis_hash(), &state, number, extrinsic);
         submitted.map_err(|error| match error {
             PoolError::Known(hash) => SubmitError::AlreadyImported { hash },
             PoolError::Full => SubmitError::PoolFull,
@@ -198,6 +236,7 @@ impl Backend for NodeBackend {
                 let clip = |tip| u64::try_from(tip).unwrap_or(u64::MAX);
                 SubmitError::PriorityTooLow { existing: clip(existing), got: clip(got) }
             }
+            PoolError::Invalid(error) if is_format(&error) => SubmitError::BadFormat { reason: error.to_string() },
             other => SubmitError::Invalid { reason: other.to_string() },
         })
     }
@@ -211,7 +250,10 @@ impl Backend for NodeBackend {
         let view = chain.view(self.best()?).map_err(database)?;
         let (params, state, parent) = (&chain.spec().params, view.state(), view.parent());
         let round = storage::CURRENT_ROUND.get(state).map_err(database)?;
-        let info = storage::ROUNDS.get(state, &round).map_err(database)?.ok_or_else(|| database("current round is not in state"))?;
+        let info = storage::ROUNDS
+            .get(state, &round)
+            .map_err(database)?
+            .ok_or_else(|| database("current round is not in state"))?;
         let target = target_of_next(&view).map_err(database)?;
         let difficulty = target.difficulty().0;
         let per_second = self.stats.as_ref().map_or(0.0, |s| s.microbatches_per_second());
@@ -263,7 +305,8 @@ impl Backend for NodeBackend {
             Err(ImportError::Block(_)) => None,
             Err(e) => return Err(database(e)),
         };
-        let hashes = checkpoint.as_ref().map(|c| consensus_upow::checkpoint::tensor_hashes(model, c)).unwrap_or_default();
+        let hashes =
+            checkpoint.as_ref().map(|c| consensus_upow::checkpoint::tensor_hashes(model, c)).unwrap_or_default();
         let tensors = hashes.into_iter().map(|t| TensorInfo { name: t.name, shape: t.shape.to_vec(), hash: t.weights });
         Ok(Some(CheckpointInfo {
             round,
@@ -276,4 +319,3 @@ impl Backend for NodeBackend {
         }))
     }
 }
-

@@ -17,7 +17,9 @@ use descent_runtime::{H256, Header};
 use sp_core::U256;
 use tokio::sync::broadcast;
 
-use crate::store::{BlockFacts, BlockRef, GenesisRecord, ImportCommit, Route, StatePruning, Store, StoreError, StoreOptions, StoredBody};
+use crate::store::{
+    BlockFacts, BlockRef, GenesisRecord, ImportCommit, Route, StatePruning, Store, StoreError, StoreOptions, StoredBody,
+};
 
 mod cache;
 mod view;
@@ -134,7 +136,17 @@ impl Chain {
         let caches = Caches::new();
         caches.put_checkpoint(genesis_root, Arc::new(checkpoint));
         let (events, _) = broadcast::channel(64);
-        Ok(Self { engine, genesis_hash: genesis.hash, genesis_root, store, pruning, caches, importing: Mutex::new(()), events, spec })
+        Ok(Self {
+            engine,
+            genesis_hash: genesis.hash,
+            genesis_root,
+            store,
+            pruning,
+            caches,
+            importing: Mutex::new(()),
+            events,
+            spec,
+        })
     }
 
     /// The specification.
@@ -199,19 +211,32 @@ impl Chain {
         }
         let mut view = self.view(block.header.parent_hash)?;
         view.add_sidecars(block.sidecars);
-        let parts = BlockParts { header: &block.header, extrinsics: &block.body.extrinsics, witness: &block.body.witness };
+        let parts =
+            BlockParts { header: &block.header, extrinsics: &block.body.extrinsics, witness: &block.body.witness };
         let verified = verify_block(&self.engine, &view, parts, now_ms)?;
         let parent_work = view.work();
         let sidecars = view.into_sidecars();
         self.commit(block.header, block.body, verified, parent_work, sidecars)
     }
 
-    fn commit(&self, header: Header, body: StoredBody, verified: VerifiedBlock, parent_work: Work, sidecars: Vec<(H256, Vec<u8>)>) -> Result<Imported, ImportError> {
+    fn commit(
+        &self,
+        header: Header,
+        body: StoredBody,
+        verified: VerifiedBlock,
+        parent_work: Work,
+        sidecars: Vec<(H256, Vec<u8>)>,
+    ) -> Result<Imported, ImportError> {
         let work = parent_work.saturating_add(verified.work);
         let best = self.store.best()?;
         let best_work = self.store.meta(&best.hash)?.map_or(U256::zero(), |m| m.facts.work);
         let new_best = prefers(work, Work(best_work));
-        let receipts: Vec<_> = body.extrinsics.iter().filter_map(|e| submitted_receipt(e)).map(|(_, s)| (s.details_hash, s.blob_hash)).collect();
+        let receipts: Vec<_> = body
+            .extrinsics
+            .iter()
+            .filter_map(|e| submitted_receipt(e))
+            .map(|(_, s)| (s.details_hash, s.blob_hash))
+            .collect();
         let params = &self.spec.params;
         let round = params.round_after(header.number);
         let root = verified.checkpoint_root;

@@ -1,6 +1,9 @@
 //! What the subcommands do.
 
-use anyhow::Result;
+use std::fmt::Display;
+use std::io::Write;
+
+use anyhow::{Context, Result};
 
 use crate::cli::{Cli, Command};
 
@@ -26,4 +29,10 @@ pub fn execute(cli: Cli) -> Result<()> {
         Some(Command::Bench(args)) => bench::bench(&args),
         Some(Command::BuildSpec(args)) => spec::build_spec(&args),
     }
+}
+
+/// Writes an answer to standard output. `println!` would panic where nobody reads it any more.
+fn answer(text: impl Display) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).context("standard output")
 }

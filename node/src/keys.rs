@@ -36,6 +36,10 @@ impl Key {
     /// # Errors
     /// [`KeyError::Secret`].
     pub fn from_uri(uri: &str) -> Result<Self, KeyError> {
+        if uri.is_empty() {
+            // Substrate reads nothing as the phrase of the development accounts, whose keys everyone has.
+            return Err(KeyError::Secret("it is empty".into()));
+        }
         let pair = sr25519::Pair::from_string(uri, None).map_err(|e| KeyError::Secret(format!("{e:?}")))?;
         Ok(Self { pair, phrase: None })
     }
@@ -90,5 +94,7 @@ mod tests {
     fn nonsense_is_refused() {
         assert!(Key::from_uri("twelve words these are not").is_err());
         assert!(parse_account("5GrwvaEF").is_err());
+        assert!(Key::from_uri("").is_err());
+        assert!(parse_account("").is_err());
     }
 }

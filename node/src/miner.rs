@@ -106,17 +106,29 @@ pub struct Miner {
 
 impl Miner {
     /// A miner that signs its receipts with `pair`.
-    pub fn new(chain: Arc<Chain>, pool: Arc<Pool>, pair: sr25519::Pair, lane: u32, stats: Arc<MinerStats>, stop: Arc<AtomicBool>) -> Self {
+    pub fn new(
+        chain: Arc<Chain>,
+        pool: Arc<Pool>,
+        pair: sr25519::Pair,
+        lane: u32,
+        stats: Arc<MinerStats>,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
         let account = AccountId::from(pair.public());
         Self { chain, pool, pair, account, lane, stats, stop, builder: None, outbox: Vec::new() }
     }
 
-    /// Mines until stopped.
+    /// Mines until stopped, or until the best block has a number.
     ///
     /// # Errors
     /// [`MineError`].
-    pub fn run(&mut self) -> Result<(), MineError> {
+    pub fn run(&mut self, until: Option<u32>) -> Result<(), MineError> {
         while !self.stopped() {
+            if let Some(until) = until
+                && self.chain.best()?.number >= until
+            {
+                break;
+            }
             self.mine_block()?;
         }
         Ok(())
@@ -138,7 +150,8 @@ impl Miner {
         self.take_stock(&view, &context, best)?;
         view.add_sidecars(self.outbox.iter().flat_map(|r| [r.details.clone(), r.blob.clone()]));
         let authored = self.author(&view)?;
-        let template = MiningTemplate::new(chain.engine(), &context, authored.header.clone(), authored.target).map_err(consensus_upow::seal::SealError::from);
+        let template = MiningTemplate::new(chain.engine(), &context, authored.header.clone(), authored.target)
+            .map_err(consensus_upow::seal::SealError::from);
         let template = template.map_err(BlockError::from)?;
         let pending = self.pool.len();
         let started = Instant::now();
@@ -251,8 +264,14 @@ impl Miner {
     }
 
     /// Sends an own block through the pipeline that a stranger's would take.
-    fn publish(&mut self, authored: AuthoredBlock, seal: &consensus_upow::seal::Seal, witness: Vec<u8>) -> Result<(), MineError> {
-        let header = sealed(authored.header, seal).map_err(|e| BlockError::from(consensus_upow::seal::SealError::from(e)))?;
+    fn publish(
+        &mut self,
+        authored: AuthoredBlock,
+        seal: &consensus_upow::seal::Seal,
+        witness: Vec<u8>,
+    ) -> Result<(), MineError> {
+        let header =
+            sealed(authored.header, seal).map_err(|e| BlockError::from(consensus_upow::seal::SealError::from(e)))?;
         let sidecars = self.outbox.iter().flat_map(|r| [r.details.clone(), r.blob.clone()]).collect();
         let body = StoredBody { extrinsics: authored.extrinsics, witness };
         let imported = self.chain.import(IncomingBlock { header, body, sidecars }, now_ms())?;

@@ -64,7 +64,14 @@ impl Pool {
     ///
     /// # Errors
     /// [`PoolError`].
-    pub fn submit(&self, params: &ChainParams, genesis: H256, state: &dyn StateRead, number: u32, bytes: Vec<u8>) -> Result<H256, PoolError> {
+    pub fn submit(
+        &self,
+        params: &ChainParams,
+        genesis: H256,
+        state: &dyn StateRead,
+        number: u32,
+        bytes: Vec<u8>,
+    ) -> Result<H256, PoolError> {
         let hash = extrinsic_hash(&bytes);
         if self.lock().hashes.contains_key(&hash) {
             return Err(PoolError::Known(hash));
@@ -79,18 +86,24 @@ impl Pool {
         };
         let mut inner = self.lock();
         let waiting = inner.by_account.get(&signed.signer);
-        match waiting.and_then(|w| w.get(&signed.nonce)) {
-            Some(old) if signed.tip <= old.tip => return Err(PoolError::Underpriced { got: signed.tip, existing: old.tip }),
+        let old = waiting.and_then(|w| w.get(&signed.nonce));
+        match old {
+            Some(old) if signed.tip <= old.tip => {
+                return Err(PoolError::Underpriced { got: signed.tip, existing: old.tip });
+            }
             Some(_) => {}
             None if waiting.map_or(0, BTreeMap::len) >= MAX_PER_ACCOUNT => return Err(PoolError::Full),
             None => {}
         }
-        if inner.hashes.len() >= MAX_COUNT || inner.bytes.saturating_add(bytes.len()) > MAX_BYTES {
+        // One that replaces another takes its place.
+        let (count, freed) = old.map_or((inner.hashes.len(), 0), |old| (inner.hashes.len() - 1, old.bytes.len()));
+        if count >= MAX_COUNT || (inner.bytes - freed).saturating_add(bytes.len()) > MAX_BYTES {
             return Err(PoolError::Full);
         }
         inner.bytes += bytes.len();
         inner.hashes.insert(hash, (signed.signer.clone(), signed.nonce));
-        let old = inner.by_account.entry(signed.signer).or_default().insert(signed.nonce, Waiting { bytes, tip: signed.tip });
+        let old =
+            inner.by_account.entry(signed.signer).or_default().insert(signed.nonce, Waiting { bytes, tip: signed.tip });
         if let Some(old) = old {
             inner.bytes -= old.bytes.len();
             inner.hashes.remove(&extrinsic_hash(&old.bytes));
@@ -118,14 +131,22 @@ impl Pool {
         let stale: Vec<(H256, AccountId, Nonce)> = {
             let inner = self.lock();
             let is_stale = |bytes: &[u8]| {
-                !matches!(validate_extrinsic(params, genesis, state, number, bytes), Ok(_) | Err(ExtrinsicError::NonceFuture { .. }))
+                !matches!(
+                    validate_extrinsic(params, genesis, state, number, bytes),
+                    Ok(_) | Err(ExtrinsicError::NonceFuture { .. })
+                )
             };
             let all = inner.by_account.iter().flat_map(|(a, w)| w.iter().map(move |(n, w)| (a, n, w)));
-            all.filter(|(_, _, w)| is_stale(&w.bytes)).map(|(a, n, w)| (extrinsic_hash(&w.bytes), a.clone(), *n)).collect()
+            all.filter(|(_, _, w)| is_stale(&w.bytes))
+                .map(|(a, n, w)| (extrinsic_hash(&w.bytes), a.clone(), *n))
+                .collect()
         };
         let mut inner = self.lock();
         for (hash, account, nonce) in stale {
-            inner.hashes.remove(&hash);
+            // Replaced since it was looked at: the other one stays.
+            if inner.hashes.remove(&hash).is_none() {
+                continue;
+            }
             let emptied = inner.by_account.get_mut(&account).map(|w| (w.remove(&nonce), w.is_empty()));
             if let Some((Some(old), empty)) = emptied {
                 inner.bytes -= old.bytes.len();
@@ -136,3 +157,6 @@ impl Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,12 @@
 //!
 //! Layout:
 //!
-//! - [`records`]: what is stored; [`columns`]: where; [`error`]: what can go wrong;
-//! - [`database`] and [`read`]: snapshots and transactions over RocksDB, typed reading;
-//! - [`open`]: telling an own database from anything else, and making a new one;
-//! - [`commit`], [`reorg`], [`finality`]: an import, from its checks to what it prunes;
-//! - [`refs`]: when a trie node may go; [`retention`]: when checkpoints and sidecars do;
-//! - [`state`]: reading state.
+//! - `records`: what is stored; `columns`: where; `error`: what can go wrong;
+//! - `database` and `read`: snapshots and transactions over RocksDB, typed reading;
+//! - `open`: telling an own database from anything else, and making a new one;
+//! - `commit`, `reorg`, `finality`: an import, from its checks to what it prunes;
+//! - `refs`: when a trie node may go; `retention`: when checkpoints and sidecars do;
+//! - `state`: reading state.
 //!
 //! # Choices
 //!
@@ -95,11 +95,7 @@ impl Store {
     ///
     /// What is in the folder instead, or why it can't be used. The folder is then as it was.
     pub fn open(path: &Path, genesis: &GenesisRecord, options: StoreOptions) -> Result<Self, StoreError> {
-        Ok(Self {
-            database: open::open(path, genesis)?,
-            options,
-            writer: Mutex::new(()),
-        })
+        Ok(Self { database: open::open(path, genesis)?, options, writer: Mutex::new(()) })
     }
 
     /// Stores a block; where it is the new best one, moves the best chain, finality and pruning.

@@ -69,9 +69,7 @@ pub struct Chain<B>(pub Arc<B>);
 
 impl<B: Backend> Chain<B> {
     fn hash_of(&self, number: NumberOrHex) -> RpcResult<Option<H256>> {
-        let number = number
-            .to_block_number()
-            .map_err(|error| invalid_params(error.to_string()))?;
+        let number = number.to_block_number().map_err(|error| invalid_params(error.to_string()))?;
         Ok(self.0.hash_of(number)?)
     }
 }

@@ -75,9 +75,7 @@ impl RpcConfig {
     /// The first limit that is out of range.
     pub fn validate(&self) -> Result<(), RpcConfigError> {
         if self.max_request_bytes < MIN_REQUEST_BYTES {
-            return Err(RpcConfigError::RequestLimit {
-                got: self.max_request_bytes,
-            });
+            return Err(RpcConfigError::RequestLimit { got: self.max_request_bytes });
         }
         if self.max_response_bytes < self.max_request_bytes {
             return Err(RpcConfigError::ResponseLimit {
@@ -110,19 +108,13 @@ mod tests {
             config.validate()
         };
         assert_eq!(check(|_| ()), Ok(()));
-        assert_eq!(
-            check(|c| c.max_request_bytes = 1023),
-            Err(RpcConfigError::RequestLimit { got: 1023 })
-        );
+        assert_eq!(check(|c| c.max_request_bytes = 1023), Err(RpcConfigError::RequestLimit { got: 1023 }));
         assert_eq!(
             check(|c| {
                 c.max_request_bytes = 2048;
                 c.max_response_bytes = 2047;
             }),
-            Err(RpcConfigError::ResponseLimit {
-                got: 2047,
-                request: 2048
-            })
+            Err(RpcConfigError::ResponseLimit { got: 2047, request: 2048 })
         );
         assert_eq!(check(|c| c.max_batch_requests = 0), Err(RpcConfigError::BatchLimit));
         assert_eq!(check(|c| c.max_connections = 0), Err(RpcConfigError::ConnectionLimit));

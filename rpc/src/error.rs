@@ -53,10 +53,9 @@ impl From<BackendError> for ErrorObjectOwned {
                 STATE_CLIENT,
                 format!("Client error: UnknownBlock: Header was not found in the database: {hash:?}"),
             ),
-            BackendError::StateDiscarded(hash) => error_object(
-                STATE_CLIENT,
-                format!("Client error: UnknownBlock: State already discarded for {hash:?}"),
-            ),
+            BackendError::StateDiscarded(hash) => {
+                error_object(STATE_CLIENT, format!("Client error: UnknownBlock: State already discarded for {hash:?}"))
+            }
             BackendError::Database { .. } => internal(error.to_string()),
         }
     }
@@ -72,11 +71,9 @@ impl From<SubmitError> for ErrorObjectOwned {
             }
             SubmitError::Invalid { reason } => with_data(POOL_INVALID, "Invalid Transaction".into(), reason),
             SubmitError::TemporarilyBanned => error_object(POOL_BANNED, "Transaction is temporarily banned".into()),
-            SubmitError::AlreadyImported { hash } => with_data(
-                POOL_ALREADY_IMPORTED,
-                "Transaction Already Imported".into(),
-                format!("[{hash:?}]"),
-            ),
+            SubmitError::AlreadyImported { hash } => {
+                with_data(POOL_ALREADY_IMPORTED, "Transaction Already Imported".into(), format!("[{hash:?}]"))
+            }
             SubmitError::PriorityTooLow { existing, got } => with_data(
                 POOL_PRIORITY_TOO_LOW,
                 format!("Priority is too low: ({existing} vs {got})"),

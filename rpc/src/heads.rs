@@ -62,9 +62,7 @@ fn current_head<B: Backend>(backend: &B, kind: HeadKind) -> Result<Header, Error
         HeadKind::Best | HeadKind::All => backend.best_hash()?,
         HeadKind::Finalized => backend.finalized_hash()?,
     };
-    backend
-        .header(hash)?
-        .ok_or_else(|| internal(format!("head {hash:?} has no header")))
+    backend.header(hash)?.ok_or_else(|| internal(format!("head {hash:?} has no header")))
 }
 
 /// Empties the channel and returns what was sent last.

@@ -60,11 +60,7 @@ impl FromStr for AllowedOrigins {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim() {
             "all" => Ok(Self::Any),
-            list => list
-                .split(',')
-                .map(|part| part.trim().parse())
-                .collect::<Result<_, _>>()
-                .map(Self::Only),
+            list => list.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().map(Self::Only),
         }
     }
 }
@@ -129,11 +125,7 @@ impl FromStr for OriginPattern {
             Some(port) => PortPattern::Fixed(port.parse().map_err(|_| OriginPatternError::BadPort { got: got() })?),
         };
         let host = (host != "*").then(|| host.to_ascii_lowercase());
-        Ok(Self {
-            scheme: scheme.to_ascii_lowercase(),
-            host,
-            port,
-        })
+        Ok(Self { scheme: scheme.to_ascii_lowercase(), host, port })
     }
 }
 
@@ -145,10 +137,7 @@ impl OriginPattern {
         };
         let (host, port) = split_port(authority);
         scheme.eq_ignore_ascii_case(&self.scheme)
-            && self
-                .host
-                .as_deref()
-                .is_none_or(|expected| expected.eq_ignore_ascii_case(host))
+            && self.host.as_deref().is_none_or(|expected| expected.eq_ignore_ascii_case(host))
             && match (self.port, port) {
                 (PortPattern::Any, None) | (PortPattern::None, None) => true,
                 (PortPattern::Any, Some(port)) => port.parse::<u16>().is_ok(),
@@ -201,10 +190,7 @@ mod tests {
         assert!(matches("http://localhost:3000", "http://localhost:3000"));
         assert!(matches("http://[::1]:*", "http://[::1]:3000"));
         assert!(matches("http://[::1]:*", "http://[::1]"));
-        assert!(matches(
-            "chrome-extension://*",
-            "chrome-extension://mopnmbcafieddcagagdcbnhejhlodfdd"
-        ));
+        assert!(matches("chrome-extension://*", "chrome-extension://mopnmbcafieddcagagdcbnhejhlodfdd"));
         assert!(!matches("chrome-extension://*", "https://example.com"));
         assert!(!matches("http://localhost:*", "null"));
     }
@@ -226,9 +212,7 @@ mod tests {
     #[test]
     fn lists_read_and_print_alike() {
         assert_eq!("all".parse(), Ok(AllowedOrigins::Any));
-        let AllowedOrigins::Only(defaults) = AllowedOrigins::default() else {
-            panic!("the default is a list")
-        };
+        let AllowedOrigins::Only(defaults) = AllowedOrigins::default() else { panic!("the default is a list") };
         let printed: Vec<String> = defaults.iter().map(OriginPattern::to_string).collect();
         assert_eq!(printed, DEFAULT_ORIGINS);
         assert_eq!(printed.join(", ").parse(), Ok(AllowedOrigins::default()));

@@ -80,10 +80,7 @@ pub async fn start_server<B: Backend>(
         .await
         .map_err(bind_error)?;
     let address = server.local_addr().map_err(bind_error)?;
-    Ok(RpcServer {
-        address,
-        handle: server.start(methods),
-    })
+    Ok(RpcServer { address, handle: server.start(methods) })
 }
 
 /// All methods over a backend, with `rpc_methods` listing every name and alias.
@@ -119,10 +116,7 @@ fn server_config(config: &RpcConfig) -> ServerConfig {
         .set_id_provider(RandomStringIdProvider::new(SUBSCRIPTION_ID_LENGTH))
         // Vanished clients would otherwise keep their connection's place for ever.
         .enable_ws_ping(
-            PingConfig::new()
-                .ping_interval(PING_INTERVAL)
-                .inactive_limit(2 * PING_INTERVAL)
-                .max_failures(3),
+            PingConfig::new().ping_interval(PING_INTERVAL).inactive_limit(2 * PING_INTERVAL).max_failures(3),
         )
         .build()
 }

@@ -82,9 +82,7 @@ impl<B: Backend> StateApiServer for State<B> {
         }
         let prefix = prefix.map_or_else(Vec::new, |prefix| prefix.0);
         let after = start_key.as_ref().map(|key| key.0.as_slice());
-        let keys = self
-            .0
-            .keys_paged(hash_or_best(&*self.0, hash)?, &prefix, count, after)?;
+        let keys = self.0.keys_paged(hash_or_best(&*self.0, hash)?, &prefix, count, after)?;
         Ok(keys.into_iter().map(Bytes).collect())
     }
 

@@ -46,11 +46,7 @@ pub struct ChainProperties {
 
 impl Default for ChainProperties {
     fn default() -> Self {
-        Self {
-            ss58_format: SS58_PREFIX,
-            token_decimals: TOKEN_DECIMALS,
-            token_symbol: TOKEN_SYMBOL.into(),
-        }
+        Self { ss58_format: SS58_PREFIX, token_decimals: TOKEN_DECIMALS, token_symbol: TOKEN_SYMBOL.into() }
     }
 }
 
@@ -87,13 +83,7 @@ pub struct BlockBody {
 impl From<Block> for BlockResponse {
     fn from(block: Block) -> Self {
         let extrinsics = block.extrinsics.into_iter().map(Bytes).collect();
-        Self {
-            block: BlockBody {
-                header: block.header,
-                extrinsics,
-            },
-            justifications: None,
-        }
+        Self { block: BlockBody { header: block.header, extrinsics }, justifications: None }
     }
 }
 
@@ -148,9 +138,7 @@ impl NumberOrHex {
                 // `from_str_radix` takes a sign, which is no digit.
                 .filter(|digits| !digits.starts_with('+'))
                 .and_then(|digits| u64::from_str_radix(digits, 16).ok())
-                .ok_or_else(|| BlockNumberError::NotHex {
-                    got: text.chars().take(24).collect(),
-                })?,
+                .ok_or_else(|| BlockNumberError::NotHex { got: text.chars().take(24).collect() })?,
         };
         u32::try_from(number).map_err(|_| BlockNumberError::TooLarge { got: number })
     }
@@ -220,9 +208,6 @@ mod tests {
     #[test]
     fn interface_ids_are_substrates() {
         let version = RuntimeVersion::native(&[("Core", 5)]);
-        assert_eq!(
-            serde_json::to_value(version).unwrap()["apis"],
-            serde_json::json!([["0xdf6acb689907609b", 5]])
-        );
+        assert_eq!(serde_json::to_value(version).unwrap()["apis"], serde_json::json!([["0xdf6acb689907609b", 5]]));
     }
 }

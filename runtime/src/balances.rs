@@ -57,14 +57,8 @@ pub(crate) fn set_account(state: &mut Overlay<'_>, who: &AccountId, info: &Accou
 /// Makes money by the schedule. The caller puts it into accounts and pots.
 pub(crate) fn emit(state: &mut Overlay<'_>, amount: Balance) -> Result<(), RuntimeError> {
     let overflow = || RuntimeError::Overflow { what: "issuance" };
-    let emitted = storage::EMITTED
-        .get(&*state)?
-        .checked_add(amount)
-        .ok_or_else(overflow)?;
-    let total = storage::TOTAL_ISSUANCE
-        .get(&*state)?
-        .checked_add(amount)
-        .ok_or_else(overflow)?;
+    let emitted = storage::EMITTED.get(&*state)?.checked_add(amount).ok_or_else(overflow)?;
+    let total = storage::TOTAL_ISSUANCE.get(&*state)?.checked_add(amount).ok_or_else(overflow)?;
     storage::EMITTED.put(state, &emitted);
     storage::TOTAL_ISSUANCE.put(state, &total);
     Ok(())
@@ -98,10 +92,7 @@ pub(crate) fn deposit_or_burn(
     }
     match credit(params, state, events, who, amount) {
         Ok(()) => {
-            events.push(BalancesEvent::Deposit {
-                who: who.clone(),
-                amount,
-            });
+            events.push(BalancesEvent::Deposit { who: who.clone(), amount });
             Ok(amount)
         }
         Err(CallError::Dispatch(_)) => {
@@ -128,10 +119,7 @@ pub(crate) fn withdraw(
         // Not below zero: the amount was just found spendable.
         info.data.free -= amount;
         set_account(state, who, &info);
-        events.push(BalancesEvent::Withdraw {
-            who: who.clone(),
-            amount,
-        });
+        events.push(BalancesEvent::Withdraw { who: who.clone(), amount });
     }
     Ok(())
 }
@@ -154,17 +142,7 @@ pub(crate) fn dispatch(
         Some(value) => value,
         None => spendable(params, &account(&*state, from)?, keep_alive),
     };
-    transfer(
-        params,
-        state,
-        events,
-        &Transfer {
-            from,
-            to,
-            value,
-            keep_alive,
-        },
-    )
+    transfer(params, state, events, &Transfer { from, to, value, keep_alive })
 }
 
 struct Transfer<'a> {
@@ -180,12 +158,7 @@ fn transfer(
     events: &mut EventLog,
     order: &Transfer<'_>,
 ) -> Result<(), CallError> {
-    let Transfer {
-        from,
-        to,
-        value,
-        keep_alive,
-    } = *order;
+    let Transfer { from, to, value, keep_alive } = *order;
     let payer = account(&*state, from)?;
     if value > payer.data.free {
         return Err(TokenError::FundsUnavailable.into());
@@ -197,11 +170,7 @@ fn transfer(
         credit(params, state, events, to, value)?;
         debit(params, state, events, from, value)?;
     }
-    events.push(BalancesEvent::Transfer {
-        from: from.clone(),
-        to: to.clone(),
-        amount: value,
-    });
+    events.push(BalancesEvent::Transfer { from: from.clone(), to: to.clone(), amount: value });
     Ok(())
 }
 
@@ -240,10 +209,7 @@ fn credit(
     set_account(state, who, &info);
     if is_new {
         events.push(SystemEvent::NewAccount { account: who.clone() });
-        events.push(BalancesEvent::Endowed {
-            account: who.clone(),
-            free_balance: info.data.free,
-        });
+        events.push(BalancesEvent::Endowed { account: who.clone(), free_balance: info.data.free });
     }
     Ok(())
 }
@@ -264,10 +230,7 @@ fn debit(
         info.providers = 0;
         events.push(SystemEvent::KilledAccount { account: who.clone() });
         if left > 0 {
-            events.push(BalancesEvent::DustLost {
-                account: who.clone(),
-                amount: left,
-            });
+            events.push(BalancesEvent::DustLost { account: who.clone(), amount: left });
             burn(state, left)?;
         }
     }

@@ -296,21 +296,14 @@ pub struct EventLog {
 
 impl Default for EventLog {
     fn default() -> Self {
-        Self {
-            records: Vec::new(),
-            phase: Phase::Initialization,
-        }
+        Self { records: Vec::new(), phase: Phase::Initialization }
     }
 }
 
 impl EventLog {
     /// Appends an event.
     pub fn push(&mut self, event: impl Into<RuntimeEvent>) {
-        self.records.push(EventRecord {
-            phase: self.phase,
-            event: event.into(),
-            topics: Vec::new(),
-        });
+        self.records.push(EventRecord { phase: self.phase, event: event.into(), topics: Vec::new() });
     }
 
     /// Sets the phase of later events.

@@ -53,24 +53,16 @@ pub fn execute_block(
     let pre = header::pre_digest(header)?;
     let bytes = extrinsics.iter().map(|extrinsic| extrinsic.len() as u64).sum::<u64>();
     if bytes > u64::from(params.max_block_bytes) {
-        return Err(RuntimeError::BlockBytes {
-            got: bytes,
-            limit: params.max_block_bytes,
-        });
+        return Err(RuntimeError::BlockBytes { got: bytes, limit: params.max_block_bytes });
     }
     let expected = header::extrinsics_root(extrinsics);
     if header.extrinsics_root != expected {
-        return Err(RuntimeError::ExtrinsicsRoot {
-            got: header.extrinsics_root,
-            expected,
-        });
+        return Err(RuntimeError::ExtrinsicsRoot { got: header.extrinsics_root, expected });
     }
     let parent = header.parent_hash;
     let mut block = BlockExecutor::begin(params, genesis_hash, state, parent, header.number, &pre, inputs)?;
     for (position, extrinsic) in extrinsics.iter().enumerate() {
-        block
-            .apply_extrinsic(extrinsic)
-            .map_err(|source| RuntimeError::Extrinsic { position, source })?;
+        block.apply_extrinsic(extrinsic).map_err(|source| RuntimeError::Extrinsic { position, source })?;
     }
     block.finish()
 }
@@ -256,9 +248,7 @@ impl<'a> BlockExecutor<'a> {
             shares: summary.shares,
         });
         self.receipts.push(record);
-        self.events.push(SystemEvent::ExtrinsicSuccess {
-            dispatch_info: dispatch_info(Pays::No),
-        });
+        self.events.push(SystemEvent::ExtrinsicSuccess { dispatch_info: dispatch_info(Pays::No) });
         Ok(())
     }
 
@@ -289,11 +279,7 @@ impl<'a> BlockExecutor<'a> {
             }
         };
         balances::deposit_or_burn(params, state, events, &self.sealer, signed.tip)?;
-        events.push(TransactionPaymentEvent::TransactionFeePaid {
-            who: who.clone(),
-            actual_fee,
-            tip: signed.tip,
-        });
+        events.push(TransactionPaymentEvent::TransactionFeePaid { who: who.clone(), actual_fee, tip: signed.tip });
         events.push(result_event(failure));
         self.fees_burned = self.fees_burned.saturating_add(fee);
         self.tips = self.tips.saturating_add(signed.tip);
@@ -343,9 +329,7 @@ pub fn validate_extrinsic(
     } else {
         // Just checked to fit a u32.
         let fee = params.length_fee(bytes.len() as u32);
-        let expected = fee
-            .saturating_add(signed.tip)
-            .saturating_add(params.existential_deposit);
+        let expected = fee.saturating_add(signed.tip).saturating_add(params.existential_deposit);
         let got = info.data.free;
         if got < expected {
             return Err(ExtrinsicError::FeeUnpayable { got, expected });
@@ -384,19 +368,12 @@ fn result_event(failure: Option<DispatchError>) -> SystemEvent {
     let dispatch_info = dispatch_info(Pays::Yes);
     match failure {
         None => SystemEvent::ExtrinsicSuccess { dispatch_info },
-        Some(dispatch_error) => SystemEvent::ExtrinsicFailed {
-            dispatch_error,
-            dispatch_info,
-        },
+        Some(dispatch_error) => SystemEvent::ExtrinsicFailed { dispatch_error, dispatch_info },
     }
 }
 
 fn dispatch_info(pays_fee: Pays) -> DispatchInfo {
-    DispatchInfo {
-        weight: Weight::zero(),
-        class: DispatchClass::Normal,
-        pays_fee,
-    }
+    DispatchInfo { weight: Weight::zero(), class: DispatchClass::Normal, pays_fee }
 }
 
 #[cfg(test)]

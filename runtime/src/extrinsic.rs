@@ -194,10 +194,7 @@ impl SignedExtrinsic {
         let Compact(expected) = Compact::<u32>::decode(&mut input).map_err(|_| ExtrinsicError::LengthPrefix)?;
         // A length that doesn't fit a usize isn't that of a slice.
         if usize::try_from(expected) != Ok(input.len()) {
-            return Err(ExtrinsicError::Length {
-                got: input.len(),
-                expected,
-            });
+            return Err(ExtrinsicError::Length { got: input.len(), expected });
         }
         let version = part::<u8>(&mut input, "version")?;
         if version != SIGNED_V4 {
@@ -218,14 +215,7 @@ impl SignedExtrinsic {
         if !input.is_empty() {
             return Err(ExtrinsicError::TrailingBytes { got: input.len() });
         }
-        Ok(Self {
-            signer,
-            signature,
-            era,
-            nonce,
-            tip,
-            call,
-        })
+        Ok(Self { signer, signature, era, nonce, tip, call })
     }
 
     /// First block of the era that a block `number` would include the extrinsic in; none for an
@@ -259,13 +249,7 @@ pub fn signing_payload(
     let mode = 0u8;
     let metadata_hash = None::<[u8; 32]>;
     let explicit = (call, era, Compact(nonce), Compact(tip), mode);
-    let implicit = (
-        SPEC_VERSION,
-        TRANSACTION_VERSION,
-        genesis_hash,
-        checkpoint,
-        metadata_hash,
-    );
+    let implicit = (SPEC_VERSION, TRANSACTION_VERSION, genesis_hash, checkpoint, metadata_hash);
     let payload = (explicit, implicit).encode();
     if payload.len() > MAX_PLAIN_PAYLOAD {
         return blake2_256(&payload).as_bytes().to_vec();

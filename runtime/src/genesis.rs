@@ -134,9 +134,7 @@ fn endow(
     let mut sum: Balance = 0;
     for (account, amount) in endowments {
         if !seen.insert(account) {
-            return Err(GenesisError::RepeatedAccount {
-                account: account.clone(),
-            });
+            return Err(GenesisError::RepeatedAccount { account: account.clone() });
         }
         let (got, expected) = (*amount, params.existential_deposit);
         if got < expected {
@@ -146,15 +144,8 @@ fn endow(
             .checked_add(got)
             .filter(|sum| *sum <= MAX_ENDOWED)
             .ok_or(GenesisError::TooMuch { limit: MAX_ENDOWED })?;
-        let data = AccountData {
-            free: got,
-            ..AccountData::default()
-        };
-        let info = AccountInfo {
-            providers: 1,
-            data,
-            ..AccountInfo::default()
-        };
+        let data = AccountData { free: got, ..AccountData::default() };
+        let info = AccountInfo { providers: 1, data, ..AccountInfo::default() };
         storage::ACCOUNT.put(state, account, &info);
     }
     Ok(sum)

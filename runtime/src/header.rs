@@ -91,13 +91,7 @@ pub fn unsealed_header(
     extrinsics_root: H256,
     pre: &PreDigest,
 ) -> Header {
-    Header {
-        parent_hash,
-        number,
-        state_root,
-        extrinsics_root,
-        digest: digest_of(pre),
-    }
+    Header { parent_hash, number, state_root, extrinsics_root, digest: digest_of(pre) }
 }
 
 /// The header's hash, which names the block.
@@ -107,9 +101,7 @@ pub fn header_hash(header: &Header) -> H256 {
 
 /// The digest of a header that is not sealed yet.
 pub(crate) fn digest_of(pre: &PreDigest) -> Digest {
-    Digest {
-        logs: vec![DigestItem::PreRuntime(UPOW_ENGINE_ID, pre.encode())],
-    }
+    Digest { logs: vec![DigestItem::PreRuntime(UPOW_ENGINE_ID, pre.encode())] }
 }
 
 fn split_logs(logs: &[DigestItem]) -> Result<(PreDigest, Option<&[u8]>), HeaderError> {
@@ -119,12 +111,8 @@ fn split_logs(logs: &[DigestItem]) -> Result<(PreDigest, Option<&[u8]>), HeaderE
         _ => return Err(HeaderError::ItemCount { got: logs.len() }),
     };
     let pre = match first {
-        DigestItem::PreRuntime(UPOW_ENGINE_ID, payload) => {
-            PreDigest::decode_all(&mut &payload[..]).map_err(|_| HeaderError::PreDigestMalformed {
-                got: payload.len(),
-                expected: PRE_DIGEST_BYTES,
-            })?
-        }
+        DigestItem::PreRuntime(UPOW_ENGINE_ID, payload) => PreDigest::decode_all(&mut &payload[..])
+            .map_err(|_| HeaderError::PreDigestMalformed { got: payload.len(), expected: PRE_DIGEST_BYTES })?,
         _ => return Err(HeaderError::PreRuntimeFirst),
     };
     let seal = match seal {

@@ -18,9 +18,7 @@ pub fn check_issuance(state: &dyn StateRead) -> Result<(), RuntimeError> {
         .get(state)?
         .checked_add(storage::EMITTED.get(state)?)
         .and_then(|made| made.checked_sub(burned))
-        .ok_or(RuntimeError::Overflow {
-            what: "issuance by schedule",
-        })?;
+        .ok_or(RuntimeError::Overflow { what: "issuance by schedule" })?;
     if got != expected {
         return Err(RuntimeError::IssuanceSchedule { got, expected });
     }
@@ -34,9 +32,7 @@ pub fn check_issuance(state: &dyn StateRead) -> Result<(), RuntimeError> {
 ///
 /// When the sums differ, or the state can't be read.
 pub fn check_block(state: &Overlay<'_>) -> Result<(), RuntimeError> {
-    let overflow = || RuntimeError::Overflow {
-        what: "sum of balances",
-    };
+    let overflow = || RuntimeError::Overflow { what: "sum of balances" };
     let base = state.base();
     let (mut before, mut after): (Balance, Balance) = (0, 0);
     let money = MoneyKeys::new();
@@ -64,11 +60,7 @@ pub fn sum_of_balances(pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> R
     let money = MoneyKeys::new();
     for (key, value) in pairs.into_iter().filter(|(key, _)| money.hold(key)) {
         let single = Changes::from([(key.clone(), Some(value))]);
-        sum = sum
-            .checked_add(money_at(&single, &key)?)
-            .ok_or(RuntimeError::Overflow {
-                what: "sum of balances",
-            })?;
+        sum = sum.checked_add(money_at(&single, &key)?).ok_or(RuntimeError::Overflow { what: "sum of balances" })?;
     }
     Ok(sum)
 }
@@ -95,9 +87,7 @@ fn money_at(state: &dyn StateRead, key: &[u8]) -> Result<Balance, StateError> {
         let Pot { shares, inclusion } = storage::POTS.get_or_default(state, &round)?;
         return Ok(shares.saturating_add(inclusion));
     }
-    Err(StateError::Corrupt {
-        item: "key of System.Account or Training.Pots".to_owned(),
-    })
+    Err(StateError::Corrupt { item: "key of System.Account or Training.Pots".to_owned() })
 }
 
 #[cfg(test)]

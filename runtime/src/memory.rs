@@ -37,10 +37,7 @@ impl NodeStore for MemoryNodes {
 
 impl Default for MemoryState {
     fn default() -> Self {
-        Self {
-            nodes: MemoryNodes::default(),
-            root: trie::empty_root(),
-        }
+        Self { nodes: MemoryNodes::default(), root: trie::empty_root() }
     }
 }
 

@@ -239,16 +239,12 @@ impl ChainParams {
     /// the cap, but never less than the tail.
     pub fn emission(&self, emitted: Balance) -> Balance {
         let left = self.emission_cap.saturating_sub(emitted);
-        left.checked_shr(self.emission_shift)
-            .unwrap_or(0)
-            .max(self.tail_emission)
+        left.checked_shr(self.emission_shift).unwrap_or(0).max(self.tail_emission)
     }
 
     /// What an extrinsic of so many bytes burns, receipts aside.
     pub fn length_fee(&self, bytes: u32) -> Balance {
-        self.byte_fee
-            .saturating_mul(Balance::from(bytes))
-            .saturating_add(self.base_fee)
+        self.byte_fee.saturating_mul(Balance::from(bytes)).saturating_add(self.base_fee)
     }
 
     fn timing_is_valid(&self) -> Result<(), ParamsError> {
@@ -258,11 +254,7 @@ impl ChainParams {
         }
         let (got, expected) = (self.round_blocks, self.verdict_delay() + 1);
         if u64::from(got) < expected || got > MAX_ROUND_BLOCKS {
-            return Err(ParamsError::RoundBlocks {
-                got,
-                expected,
-                limit: MAX_ROUND_BLOCKS,
-            });
+            return Err(ParamsError::RoundBlocks { got, expected, limit: MAX_ROUND_BLOCKS });
         }
         let (got, limit) = (self.finality_depth, MAX_FINALITY_DEPTH);
         if got == 0 || got > limit {
@@ -322,11 +314,7 @@ impl ChainParams {
             .checked_mul(Balance::from(self.max_block_bytes))
             .and_then(|fee| fee.checked_add(self.base_fee))
             .and_then(|fee| fee.checked_add(self.receipt_fee))
-            .ok_or(ParamsError::FeeOverflow {
-                base: self.base_fee,
-                byte: self.byte_fee,
-                receipt: self.receipt_fee,
-            })?;
+            .ok_or(ParamsError::FeeOverflow { base: self.base_fee, byte: self.byte_fee, receipt: self.receipt_fee })?;
         let (got, limit) = (self.emission_cap, MAX_EMISSION_CAP);
         if got > limit {
             return Err(ParamsError::EmissionCap { got, limit });

@@ -67,11 +67,7 @@ pub struct Mark(usize);
 impl<'a> Overlay<'a> {
     /// Starts without changes.
     pub fn new(base: &'a dyn StateRead) -> Self {
-        Self {
-            base,
-            changes: Changes::new(),
-            undo: Vec::new(),
-        }
+        Self { base, changes: Changes::new(), undo: Vec::new() }
     }
 
     /// The state below the changes.

@@ -83,11 +83,7 @@ pub struct Value<T> {
 
 impl<T: Codec> Value<T> {
     const fn new(pallet: &'static str, item: &'static str) -> Self {
-        Self {
-            pallet,
-            item,
-            marker: PhantomData,
-        }
+        Self { pallet, item, marker: PhantomData }
     }
 
     /// The item's key.
@@ -110,9 +106,7 @@ impl<T: Codec> Value<T> {
     ///
     /// When the backend fails, or the value is missing or does not decode.
     pub fn get(&self, state: &dyn StateRead) -> Result<T, StateError> {
-        self.try_get(state)?.ok_or_else(|| StateError::Missing {
-            item: name(self.pallet, self.item),
-        })
+        self.try_get(state)?.ok_or_else(|| StateError::Missing { item: name(self.pallet, self.item) })
     }
 
     /// Sets the value.
@@ -139,21 +133,11 @@ pub struct Map<K, T> {
 
 impl<K: Codec, T: Codec> Map<K, T> {
     const fn twox(pallet: &'static str, item: &'static str) -> Self {
-        Self {
-            pallet,
-            item,
-            hash: KeyHash::Twox64,
-            marker: PhantomData,
-        }
+        Self { pallet, item, hash: KeyHash::Twox64, marker: PhantomData }
     }
 
     const fn blake2(pallet: &'static str, item: &'static str) -> Self {
-        Self {
-            pallet,
-            item,
-            hash: KeyHash::Blake2,
-            marker: PhantomData,
-        }
+        Self { pallet, item, hash: KeyHash::Blake2, marker: PhantomData }
     }
 
     /// What all keys of the map start with.
@@ -225,11 +209,7 @@ fn name(pallet: &str, item: &str) -> String {
 
 fn decode<T: Codec>(state: &dyn StateRead, key: &[u8], pallet: &str, item: &str) -> Result<Option<T>, StateError> {
     let Some(bytes) = state.get(key)? else { return Ok(None) };
-    T::decode_all(&mut &bytes[..])
-        .map(Some)
-        .map_err(|_| StateError::Corrupt {
-            item: name(pallet, item),
-        })
+    T::decode_all(&mut &bytes[..]).map(Some).map_err(|_| StateError::Corrupt { item: name(pallet, item) })
 }
 
 #[cfg(test)]
@@ -255,17 +235,7 @@ mod tests {
     #[test]
     fn bad_values_are_named() {
         let state = Changes::from([(NUMBER.key(), Some(vec![1]))]);
-        assert_eq!(
-            NUMBER.get(&state),
-            Err(StateError::Corrupt {
-                item: "System.Number".to_owned()
-            })
-        );
-        assert_eq!(
-            NOW.get(&state),
-            Err(StateError::Missing {
-                item: "Timestamp.Now".to_owned()
-            })
-        );
+        assert_eq!(NUMBER.get(&state), Err(StateError::Corrupt { item: "System.Number".to_owned() }));
+        assert_eq!(NOW.get(&state), Err(StateError::Missing { item: "Timestamp.Now".to_owned() }));
     }
 }

@@ -110,14 +110,7 @@ impl TestChain {
         let state = MemoryState::new(&changes).expect("memory");
         let tip = genesis_header(state.root());
         let genesis_hash = header_hash(&tip);
-        Self {
-            params,
-            state,
-            genesis_hash,
-            tip,
-            last_sealer: None,
-            bad: BTreeSet::new(),
-        }
+        Self { params, state, genesis_hash, tip, last_sealer: None, bad: BTreeSet::new() }
     }
 
     pub(crate) fn next(&self) -> BlockNumber {
@@ -126,20 +119,13 @@ impl TestChain {
 
     pub(crate) fn pre(&self, sealer: &AccountId) -> PreDigest {
         let timestamp_ms = u64::from(self.next()) * 1_000;
-        PreDigest {
-            sealer: sealer.clone(),
-            lane: 0,
-            timestamp_ms,
-        }
+        PreDigest { sealer: sealer.clone(), lane: 0, timestamp_ms }
     }
 
     pub(crate) fn inputs(&self) -> BlockInputs {
         let number = self.next();
         let due = receipts_due(&self.params, &self.state, number).expect("memory");
-        let verdict = |id: H256| Verdict {
-            receipt: id,
-            valid: !self.bad.contains(&id),
-        };
+        let verdict = |id: H256| Verdict { receipt: id, valid: !self.bad.contains(&id) };
         BlockInputs {
             parent_seal: self.last_sealer.clone().map(|sealer| SealFacts {
                 sealer,

@@ -162,9 +162,7 @@ pub fn read_proof(store: &dyn NodeStore, root: H256, keys: &[Vec<u8>]) -> Result
     let db = &nodes as &dyn HashDB<BlakeTwo256, DBValue>;
     let mut recorder = sp_trie::Recorder::<Layout>::new();
     let read = {
-        let trie = TrieDBBuilder::<Layout>::new(&db, &root)
-            .with_recorder(&mut recorder)
-            .build();
+        let trie = TrieDBBuilder::<Layout>::new(&db, &root).with_recorder(&mut recorder).build();
         keys.iter().try_for_each(|key| trie.get(key).map(drop))
     };
     nodes.check(read)?;
@@ -183,11 +181,7 @@ struct Nodes<'a> {
 
 impl<'a> Nodes<'a> {
     fn new(store: &'a dyn NodeStore) -> Self {
-        Self {
-            store,
-            delta: PrefixedMemoryDB::default(),
-            failure: Mutex::new(None),
-        }
+        Self { store, delta: PrefixedMemoryDB::default(), failure: Mutex::new(None) }
     }
 
     /// Prefers the store's own failure to what the trie library made of it.
@@ -200,9 +194,7 @@ impl<'a> Nodes<'a> {
             LibraryError::InvalidStateRoot(hash) | LibraryError::IncompleteDatabase(hash) => {
                 TrieError::Missing { hash }
             }
-            other => TrieError::Corrupt {
-                text: format!("{other:?}"),
-            },
+            other => TrieError::Corrupt { text: format!("{other:?}") },
         })
     }
 

@@ -58,10 +58,6 @@ pub struct CodeTag {
 impl CodeTag {
     /// The tag of [`VERSION`].
     pub fn current() -> Self {
-        Self {
-            magic: *b"descent\0",
-            spec_version: SPEC_VERSION,
-            transaction_version: TRANSACTION_VERSION,
-        }
+        Self { magic: *b"descent\0", spec_version: SPEC_VERSION, transaction_version: TRANSACTION_VERSION }
     }
 }

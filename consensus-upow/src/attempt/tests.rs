@@ -70,7 +70,12 @@ fn noise_keys_bind_every_dimension_and_role() {
         key(id, Dims { m: 64, k: 128, ..dims }, &com),
         key(id, dims, &[3; 32]),
     ]);
-    all_differ([key_a(&b, &[1; 32], &com), key_a(&[0; 32], &[1; 32], &com), key_a(&b, &[3; 32], &com), key_a(&b, &[1; 32], &[4; 32])]);
+    all_differ([
+        key_a(&b, &[1; 32], &com),
+        key_a(&[0; 32], &[1; 32], &com),
+        key_a(&b, &[3; 32], &com),
+        key_a(&b, &[1; 32], &[4; 32]),
+    ]);
     // No key of one role is a key of another.
     all_differ([attempt().key(&task), b, key_a(&b, &com, &com), base_commitment(&sigma, &[]).0]);
 }
@@ -87,7 +92,8 @@ fn weight_side_noise_is_free_of_the_index() {
 #[test]
 fn base_binds_root_and_every_scale() {
     let root = H256::repeat_byte(1);
-    let bases = [(root, vec![1, 2]), (H256::zero(), vec![1, 2]), (root, vec![1, 3]), (root, vec![1]), (root, vec![1, 2, 0])];
+    let bases =
+        [(root, vec![1, 2]), (H256::zero(), vec![1, 2]), (root, vec![1, 3]), (root, vec![1]), (root, vec![1, 2, 0])];
     all_differ(bases.map(|(root, exponents)| base_commitment(&root, &exponents).0));
 }
 
@@ -100,7 +106,9 @@ fn varied(len: u32) -> Vec<u8> {
 fn windows_depend_on_name_and_beacon_only() {
     let data = varied(4096);
     let task = Task::new(tiny_task(&data)).expect("valid task");
-    let windows = |beacon: u8, round, who: u8, lane, index| windows(&task, &data, &H256::repeat_byte(beacon), round, &account(who), lane, index);
+    let windows = |beacon: u8, round, who: u8, lane, index| {
+        windows(&task, &data, &H256::repeat_byte(beacon), round, &account(who), lane, index)
+    };
     let all = [
         windows(1, 2, 3, 4, 5),
         windows(9, 2, 3, 4, 5),
@@ -114,7 +122,8 @@ fn windows_depend_on_name_and_beacon_only() {
     // There is no way for sigma, base or scales to get in: they aren't arguments. The engine adds none.
     let engine = crate::testing::engine(ml_kernels::platform::Platform::Portable);
     let context = crate::testing::first_round(&engine);
-    let [one, two] = [1, 2].map(|s| engine.windows(&context, &context.attempt(&account(1), 0, 0, H256::repeat_byte(s))));
+    let [one, two] =
+        [1, 2].map(|s| engine.windows(&context, &context.attempt(&account(1), 0, 0, H256::repeat_byte(s))));
     assert_eq!(one, two);
 }
 

@@ -7,7 +7,9 @@ use super::*;
 const MODEL: ModelConfig = ModelConfig::TINY;
 
 fn checkpoint() -> Checkpoint {
-    let values = |seed: u32| (0..MODEL.weights() as u32).map(|i| (i.wrapping_mul(seed) % 1_000) as f32 * 1e-3).collect::<Vec<_>>();
+    let values = |seed: u32| {
+        (0..MODEL.weights() as u32).map(|i| (i.wrapping_mul(seed) % 1_000) as f32 * 1e-3).collect::<Vec<_>>()
+    };
     let mut c = Checkpoint::initial(values(7));
     (c.step, c.beta1_power, c.beta2_power) = (5, 0.59, 0.77);
     (c.first, c.second) = (values(11), values(13));
@@ -33,11 +35,14 @@ fn root_binds_every_part() {
         &|c| c.weights[1] = 0.0,
         &|c| c.weights[1] = -0.0,
     ];
-    let roots: BTreeSet<H256> = edits.iter().map(|edit| {
-        let mut edited = c.clone();
-        edit(&mut edited);
-        checkpoint_root(&MODEL, &edited)
-    }).collect();
+    let roots: BTreeSet<H256> = edits
+        .iter()
+        .map(|edit| {
+            let mut edited = c.clone();
+            edit(&mut edited);
+            checkpoint_root(&MODEL, &edited)
+        })
+        .collect();
     assert_eq!(roots.len(), edits.len());
 }
 
@@ -65,7 +70,9 @@ fn each_false_part_is_refused() {
     let parts: Vec<Vec<u8>> = to_parts(&MODEL, &c).into_iter().map(|(_, p)| p).collect();
     for part in 0..parts.len() as u32 {
         let edited = |edit: &dyn Fn(Vec<u8>) -> Option<Vec<u8>>| {
-            from_parts(&MODEL, root, |i| if i == part { edit(parts[i as usize].clone()) } else { Some(parts[i as usize].clone()) })
+            from_parts(&MODEL, root, |i| {
+                if i == part { edit(parts[i as usize].clone()) } else { Some(parts[i as usize].clone()) }
+            })
         };
         assert_eq!(edited(&|_| None), Err(CheckpointError::Missing { root, part }));
         let expected = parts[part as usize].len();
@@ -76,7 +83,13 @@ fn each_false_part_is_refused() {
             p[expected - 1] ^= 1;
             Some(p)
         });
-        assert!(matches!(altered, Err(CheckpointError::Root { expected, got }) if expected == root && got != root), "part {part}");
+        assert!(
+            matches!(altered, Err(CheckpointError::Root { expected, got }) if expected == root && got != root),
+            "part {part}"
+        );
     }
-    assert_eq!(from_parts(&MODEL, H256::zero(), |i| Some(parts[i as usize].clone())), Err(CheckpointError::Root { got: root, expected: H256::zero() }));
+    assert_eq!(
+        from_parts(&MODEL, H256::zero(), |i| Some(parts[i as usize].clone())),
+        Err(CheckpointError::Root { got: root, expected: H256::zero() })
+    );
 }

@@ -102,10 +102,7 @@ fn difficulty_never_falls_below_the_minimum() {
     }
     assert_eq!(next_target(&p, 0, u64::MAX, 0), easiest);
     // A chain that starts below its minimum starts at it.
-    let p = ChainParams {
-        initial_difficulty: 1,
-        ..p
-    };
+    let p = ChainParams { initial_difficulty: 1, ..p };
     assert_eq!(next_target(&p, 0, GENESIS_MS, GENESIS_MS), easiest);
 }
 
@@ -131,10 +128,7 @@ fn every_fraction_of_a_half_life_is_close_to_the_power_and_monotone() {
         let factor = (target >> 184).as_u64() as f64 / 65_536.0;
         let exact = (f64::from(step) / 65_536.0).exp2();
         // The specification promises 0.013 %.
-        assert!(
-            (factor / exact - 1.0).abs() < 1.3e-4,
-            "step {step}: {factor} for {exact}"
-        );
+        assert!((factor / exact - 1.0).abs() < 1.3e-4, "step {step}: {factor} for {exact}");
     }
     assert_eq!(last, anchor << 1);
 }
@@ -200,10 +194,7 @@ fn a_tile_wins_with_its_share_of_the_difficulty() {
     let within_4_sigma = |count: u64, odds: u64| {
         let mean = DRAWS as f64 / odds as f64;
         let sigma = (mean * (1.0 - 1.0 / odds as f64)).sqrt();
-        assert!(
-            (count as f64 - mean).abs() < 4.0 * sigma,
-            "{count} wins, expected {mean}"
-        );
+        assert!((count as f64 - mean).abs() < 4.0 * sigma, "{count} wins, expected {mean}");
     };
     within_4_sigma(second, 8);
     for (count, (_, tiles)) in wins.into_iter().zip(cases) {

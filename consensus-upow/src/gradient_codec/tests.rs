@@ -11,29 +11,17 @@ fn round_trip(tensors: &[usize], m: u32, g: &[i16]) -> Vec<u8> {
 
 /// The definition, bit by bit: packs a section for any parameter, canonical or not.
 fn section(k: u8, codes: &[(u32, u64)]) -> Vec<u8> {
-    let bits: Vec<u8> = codes
-        .iter()
-        .flat_map(|(len, code)| (0..*len).map(move |i| (code >> i & 1) as u8))
-        .collect();
-    let bytes = bits
-        .chunks(8)
-        .map(|byte| byte.iter().rev().fold(0, |byte, bit| byte << 1 | bit));
+    let bits: Vec<u8> = codes.iter().flat_map(|(len, code)| (0..*len).map(move |i| (code >> i & 1) as u8)).collect();
+    let bytes = bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |byte, bit| byte << 1 | bit));
     std::iter::once(k).chain(bytes).collect()
 }
 
 fn code(k: u8, value: i16) -> (u32, u64) {
-    let z = if value >= 0 {
-        2 * i64::from(value)
-    } else {
-        -2 * i64::from(value) - 1
-    } as u64;
+    let z = if value >= 0 { 2 * i64::from(value) } else { -2 * i64::from(value) - 1 } as u64;
     let quotient = z >> k;
     if quotient <= 23 {
         let ones = (1 << quotient) - 1;
-        (
-            quotient as u32 + 1 + u32::from(k),
-            ones | (z & ((1 << k) - 1)) << (quotient + 1),
-        )
+        (quotient as u32 + 1 + u32::from(k), ones | (z & ((1 << k) - 1)) << (quotient + 1))
     } else {
         (40, 0xFF_FFFF | z << 24)
     }
@@ -68,8 +56,7 @@ fn sums_of_gaussian_leaves_take_four_to_five_and_a_half_bits() {
         let g = gaussian_sum(leaves, LEN, u64::from(leaves));
         let bits = 8.0 * round_trip(&[LEN], leaves, &g).len() as f64 / LEN as f64;
         let mut counts = std::collections::BTreeMap::new();
-        g.iter()
-            .for_each(|v| *counts.entry(v).or_insert(0.0) += 1.0 / LEN as f64);
+        g.iter().for_each(|v| *counts.entry(v).or_insert(0.0) += 1.0 / LEN as f64);
         let entropy: f64 = counts.values().map(|p: &f64| -p * p.log2()).sum();
         println!("{leaves} leaves: {bits:.3} bits per weight, entropy {entropy:.3}");
         assert!(bits < most, "{leaves} leaves: {bits} bits per weight");
@@ -80,9 +67,7 @@ fn sums_of_gaussian_leaves_take_four_to_five_and_a_half_bits() {
 fn encoding_is_that_of_the_definition() {
     for (seed, spread) in [(1, 0), (2, 1), (3, 9), (4, 500), (5, 7_936)] {
         let mut next = random(seed);
-        let g: Vec<i16> = (0..777)
-            .map(|_| (next() % (2 * spread + 1)) as i16 - spread as i16)
-            .collect();
+        let g: Vec<i16> = (0..777).map(|_| (next() % (2 * spread + 1)) as i16 - spread as i16).collect();
         let sections = (0..=MAX_PARAMETER)
             .map(|k| (k, g.iter().map(|v| code(k, *v)).collect::<Vec<_>>()))
             .min_by_key(|(k, codes)| (codes.iter().map(|(len, _)| len).sum::<u32>(), *k));
@@ -97,10 +82,7 @@ fn golden_blob() {
     let first = [6, 0x00, 0x01, 0x81, 0xA2, 0xF9, 0x0F, 0x03];
     // An empty tensor; then two zeros and a quotient of three.
     let rest = [0, 0, 0b01_1100];
-    assert_eq!(
-        encode(&[6, 0, 3], &[0, -1, 1, 5, -7, 300, 0, 0, -2]),
-        [&first[..], &rest].concat()
-    );
+    assert_eq!(encode(&[6, 0, 3], &[0, -1, 1, 5, -7, 300, 0, 0, -2]), [&first[..], &rest].concat());
     // Sixteen zeros and an escape.
     let mut g = [0; 17];
     g[16] = 300;
@@ -141,10 +123,7 @@ fn encoding_with_wrong_lengths_panics() {
 #[test]
 fn too_long_blob_is_refused() {
     let max = max_encoded_len(&[4]);
-    assert_eq!(
-        decode(&[4], 1, &vec![0; max + 1]),
-        Err(GradientCodecError::TooLong { got: max + 1, max })
-    );
+    assert_eq!(decode(&[4], 1, &vec![0; max + 1]), Err(GradientCodecError::TooLong { got: max + 1, max }));
 }
 
 #[test]
@@ -159,10 +138,7 @@ fn truncated_blob_is_refused() {
         };
         assert_eq!(reported, got);
         // Blobs below one bit per value are refused by their length alone, which names a later tensor.
-        assert!(
-            tensor == usize::from(got >= first) || got < 40,
-            "{got} bytes: tensor {tensor}"
-        );
+        assert!(tensor == usize::from(got >= first) || got < 40, "{got} bytes: tensor {tensor}");
     }
     // Not even one bit for each value: refused before anything is allocated.
     let error = GradientCodecError::Truncated { tensor: 0, got: 1 };
@@ -177,22 +153,12 @@ fn parameter_out_of_range_is_refused() {
 
 #[test]
 fn every_other_parameter_is_refused() {
-    for g in [
-        vec![0; 9],
-        vec![1, -1, 1, 2],
-        vec![-300; 5],
-        gaussian_sum(16, 64, 1),
-        vec![],
-    ] {
+    for g in [vec![0; 9], vec![1, -1, 1, 2], vec![-300; 5], gaussian_sum(16, 64, 1), vec![]] {
         let (best, _) = best_parameter(&g);
         for k in (0..=MAX_PARAMETER).filter(|k| *k != best) {
             let blob = section(k, &g.iter().map(|v| code(k, *v)).collect::<Vec<_>>());
             if blob.len() <= max_encoded_len(&[g.len()]) {
-                let error = GradientCodecError::ParameterNotMinimal {
-                    tensor: 0,
-                    got: k,
-                    expected: best,
-                };
+                let error = GradientCodecError::ParameterNotMinimal { tensor: 0, got: k, expected: best };
                 assert_eq!(decode(&[g.len()], 256, &blob), Err(error));
             }
         }
@@ -203,55 +169,22 @@ fn every_other_parameter_is_refused() {
 
 #[test]
 fn needless_escape_is_refused() {
-    let blob = section(
-        0,
-        &[
-            code(0, 0),
-            (40, 0xFF_FFFF | 23 << 24),
-            code(0, 0),
-            code(0, 0),
-            code(0, 0),
-        ],
-    );
-    let error = GradientCodecError::NeedlessEscape {
-        tensor: 0,
-        index: 1,
-        got: 23,
-    };
+    let blob = section(0, &[code(0, 0), (40, 0xFF_FFFF | 23 << 24), code(0, 0), code(0, 0), code(0, 0)]);
+    let error = GradientCodecError::NeedlessEscape { tensor: 0, index: 1, got: 23 };
     assert_eq!(decode(&[5], 1, &blob), Err(error));
 }
 
 #[test]
 fn value_out_of_range_is_refused() {
-    for (m, value) in [
-        (1, 32),
-        (1, -32),
-        (2, 63),
-        (256, 7_937),
-        (256, -7_937),
-        (u32::MAX, i16::MIN),
-    ] {
+    for (m, value) in [(1, 32), (1, -32), (2, 63), (256, 7_937), (256, -7_937), (u32::MAX, i16::MIN)] {
         let blob = encode(&[3], &[0, value, 0]);
         let max = (31 * u64::from(m)).min(32_767) as u32;
-        let error = GradientCodecError::ValueOutOfRange {
-            tensor: 0,
-            index: 1,
-            got: i32::from(value),
-            max,
-        };
+        let error = GradientCodecError::ValueOutOfRange { tensor: 0, index: 1, got: i32::from(value), max };
         assert_eq!(decode(&[3], m, &blob), Err(error));
     }
     // A quotient that takes more than sixteen bits.
-    let blob = section(
-        13,
-        &[code(13, 0), (9 + 13, 0xFF), code(13, 0), code(13, 0), code(13, 0)],
-    );
-    let error = GradientCodecError::ValueOutOfRange {
-        tensor: 0,
-        index: 1,
-        got: 32_768,
-        max: 32_767,
-    };
+    let blob = section(13, &[code(13, 0), (9 + 13, 0xFF), code(13, 0), code(13, 0), code(13, 0)]);
+    let error = GradientCodecError::ValueOutOfRange { tensor: 0, index: 1, got: 32_768, max: 32_767 };
     assert_eq!(decode(&[5], u32::MAX, &blob), Err(error));
 }
 
@@ -261,10 +194,7 @@ fn nonzero_padding_is_refused() {
     assert_eq!(blob, [0, 0, 0, 0]);
     for bit in 3..8 {
         blob[3] = 1 << bit;
-        let error = GradientCodecError::NonzeroPadding {
-            tensor: 1,
-            got: 1 << (bit - 3),
-        };
+        let error = GradientCodecError::NonzeroPadding { tensor: 1, got: 1 << (bit - 3) };
         assert_eq!(decode(&[3, 3], 1, &blob), Err(error));
     }
 }
@@ -273,15 +203,9 @@ fn nonzero_padding_is_refused() {
 fn trailing_bytes_are_refused() {
     let mut blob = encode(&[3, 3], &[0; 6]);
     blob.push(0);
-    assert_eq!(
-        decode(&[3, 3], 1, &blob),
-        Err(GradientCodecError::TrailingBytes { got: 5, expected: 4 })
-    );
+    assert_eq!(decode(&[3, 3], 1, &blob), Err(GradientCodecError::TrailingBytes { got: 5, expected: 4 }));
     assert_eq!(decode(&[], 1, &[]), Ok(vec![]));
-    assert_eq!(
-        decode(&[], 1, &[0]),
-        Err(GradientCodecError::TooLong { got: 1, max: 0 })
-    );
+    assert_eq!(decode(&[], 1, &[0]), Err(GradientCodecError::TooLong { got: 1, max: 0 }));
 }
 
 /// Tensors and a gradient whose magnitudes differ between tensors, with rare large values.

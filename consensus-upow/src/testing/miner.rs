@@ -1,8 +1,8 @@
 //! A miner: one account and lane, all of whose microbatches go into receipts.
 
+use codec::Encode;
 use descent_runtime::call::{BalancesCall, TrainingCall};
 use descent_runtime::{AccountId, Balance, H256, PreDigest, RuntimeCall, SignedExtrinsic, balances, with_seal};
-use codec::Encode;
 use sp_core::{Pair, sr25519};
 use sp_runtime::generic::Era;
 
@@ -81,10 +81,21 @@ impl Miner {
         mined
     }
 
+    /// Computes microbatches under an empty block on top of `parent`, and seals nothing.
+    pub(crate) fn compute_empty(&mut self, chain: &TestChain, parent: H256, count: usize) -> Vec<MinedMicrobatch> {
+        let pre = self.pre(chain.time_after(parent));
+        let authored = author_block(&chain.engine, &chain.view(parent), &pre, Vec::new()).expect("parent is valid");
+        let context = chain.context(parent);
+        let template =
+            MiningTemplate::new(&chain.engine, &context, authored.header, authored.target).expect("has a pre-digest");
+        (0..count).map(|_| self.compute(chain, parent, &template)).collect()
+    }
+
     /// Mines an authored block on top of `parent`.
     pub(crate) fn seal(&mut self, chain: &TestChain, parent: H256, authored: AuthoredBlock) -> TestBlock {
         let context = chain.context(parent);
-        let template = MiningTemplate::new(&chain.engine, &context, authored.header, authored.target).expect("has a pre-digest");
+        let template =
+            MiningTemplate::new(&chain.engine, &context, authored.header, authored.target).expect("has a pre-digest");
         loop {
             if let Some((seal, witness)) = self.compute(chain, parent, &template).seal {
                 let header = with_seal(template.header().clone(), seal.encode()).expect("no seal yet");
@@ -94,8 +105,15 @@ impl Miner {
     }
 
     /// Authors and mines a block that takes all of these extrinsics; doesn't append it.
-    pub(crate) fn mine_at(&mut self, chain: &TestChain, parent: H256, time_ms: u64, extrinsics: Vec<Vec<u8>>) -> TestBlock {
-        let authored = author_block(&chain.engine, &chain.view(parent), &self.pre(time_ms), extrinsics).expect("parent is valid");
+    pub(crate) fn mine_at(
+        &mut self,
+        chain: &TestChain,
+        parent: H256,
+        time_ms: u64,
+        extrinsics: Vec<Vec<u8>>,
+    ) -> TestBlock {
+        let authored =
+            author_block(&chain.engine, &chain.view(parent), &self.pre(time_ms), extrinsics).expect("parent is valid");
         assert!(authored.refused.is_empty(), "{:?}", authored.refused);
         self.seal(chain, parent, authored)
     }

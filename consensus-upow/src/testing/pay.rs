@@ -18,7 +18,7 @@ fn honest_receipts_become_valid_enter_the_step_and_are_paid() {
     for number in 1..=15 {
         for record in storage::RECEIPTS_AT.get_or_default(&chain.state(before), &number).expect("memory") {
             assert_eq!(record.status, ReceiptStatus::Valid, "{record:?}");
-            assert_eq!(record.summary.shares > 0, true);
+            assert!(record.summary.shares > 0);
             microbatches += record.summary.count;
             // Round 0's step executes with block 8 and reads what was included at or before block 6.
             if record.summary.round == 0 && number <= 6 {

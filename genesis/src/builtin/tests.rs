@@ -12,10 +12,7 @@ fn every_chain_is_valid_with_every_preset() {
         for preset in PRESETS {
             let spec = ChainSpec::builtin(id, None, Some(preset)).unwrap();
             assert_eq!(spec.validate(), Ok(()), "{id} {preset}");
-            assert_eq!(
-                (spec.id.as_str(), spec.task.dataset_root),
-                (id, Dataset::embedded().root())
-            );
+            assert_eq!((spec.id.as_str(), spec.task.dataset_root), (id, Dataset::embedded().root()));
             assert_eq!(spec.balances.len(), accounts::NAMES.len());
         }
     }
@@ -25,10 +22,7 @@ fn every_chain_is_valid_with_every_preset() {
 fn dataset_and_preset_are_optional() {
     let dataset = [b'x'; 5_000];
     let spec = ChainSpec::builtin("dev", Some(&dataset), None).unwrap();
-    assert_eq!(
-        (spec.task.dataset_root, spec.task.dataset_len),
-        (dataset::dataset_root(&dataset), 5_000)
-    );
+    assert_eq!((spec.task.dataset_root, spec.task.dataset_len), (dataset::dataset_root(&dataset), 5_000));
     assert_eq!(spec.task.model(), ModelConfig::NANO);
     assert_eq!(spec.chain_type, ChainType::Development);
     let other = ChainSpec::builtin("local", Some(&dataset), None).unwrap();
@@ -39,26 +33,11 @@ fn dataset_and_preset_are_optional() {
 fn unknown_names_are_refused() {
     let got = || "main".to_owned();
     let error = ChainSpec::builtin("main", None, None).unwrap_err();
-    assert_eq!(
-        error,
-        SpecError::UnknownChain {
-            got: got(),
-            expected: "dev, local".to_owned()
-        }
-    );
+    assert_eq!(error, SpecError::UnknownChain { got: got(), expected: "dev, local".to_owned() });
     let error = ChainSpec::builtin("dev", None, Some("main")).unwrap_err();
-    assert_eq!(
-        error,
-        SpecError::UnknownPreset {
-            got: got(),
-            expected: "tiny, nano, small".to_owned()
-        }
-    );
+    assert_eq!(error, SpecError::UnknownPreset { got: got(), expected: "tiny, nano, small".to_owned() });
     // The kernels know it, but a mined block would take a minute.
-    assert!(matches!(
-        ChainSpec::builtin("dev", None, Some("gpt2")),
-        Err(SpecError::UnknownPreset { .. })
-    ));
+    assert!(matches!(ChainSpec::builtin("dev", None, Some("gpt2")), Err(SpecError::UnknownPreset { .. })));
 }
 
 #[test]
@@ -77,11 +56,7 @@ fn parameters_keep_their_promises() {
         ("public", public::params(&model), 2, 64),
     ];
     for (name, params, verdict_slack, round_blocks) in all {
-        assert_eq!(
-            (params.verdict_slack, params.round_blocks),
-            (verdict_slack, round_blocks),
-            "{name}"
-        );
+        assert_eq!((params.verdict_slack, params.round_blocks), (verdict_slack, round_blocks), "{name}");
         let macs = u128::from(model.microbatch_macs());
         assert_eq!(params.minimum_difficulty, 8 * macs, "{name}");
         assert!(params.initial_difficulty >= 12 * macs, "{name}");
@@ -90,11 +65,7 @@ fn parameters_keep_their_promises() {
         let time_ms = u128::from(params.block_time_ms) << params.emission_shift;
         assert!((8 * YEAR_MS..12 * YEAR_MS).contains(&time_ms), "{name}: {time_ms} ms");
         // The tail is 0.01 coins a second.
-        assert_eq!(
-            params.tail_emission * 100_000,
-            DSNT * u128::from(params.block_time_ms),
-            "{name}"
-        );
+        assert_eq!(params.tail_emission * 100_000, DSNT * u128::from(params.block_time_ms), "{name}");
         assert!(params.emission(0) > 25 * params.tail_emission, "{name}");
     }
 }

@@ -112,11 +112,7 @@ impl ChainSpec {
             properties: self.properties.clone(),
             params: self.params.clone(),
             task: self.task.clone(),
-            balances: self
-                .balances
-                .iter()
-                .map(|(who, amount)| (address(who), amount.to_string()))
-                .collect(),
+            balances: self.balances.iter().map(|(who, amount)| (address(who), amount.to_string())).collect(),
         };
         let mut text = serde_json::to_string_pretty(&file).expect("strings, numbers and lists always serialize");
         text.push('\n');
@@ -144,14 +140,8 @@ fn account(index: usize, address: &str, prefix: u16) -> Result<AccountId, SpecEr
 
 fn coins(index: usize, text: &str) -> Result<Balance, SpecError> {
     decimal::parse(text).map_err(|error| match error {
-        decimal::Error::Malformed => SpecError::AmountMalformed {
-            index,
-            got: excerpt(text),
-        },
-        decimal::Error::Overflow => SpecError::AmountOverflow {
-            index,
-            got: excerpt(text),
-        },
+        decimal::Error::Malformed => SpecError::AmountMalformed { index, got: excerpt(text) },
+        decimal::Error::Overflow => SpecError::AmountOverflow { index, got: excerpt(text) },
     })
 }
 
@@ -160,10 +150,7 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, SpecError> {
         let (line, column) = (error.line(), error.column());
         let text = error.to_string();
         // The position is in fields of its own.
-        let message = text
-            .strip_suffix(&format!(" at line {line} column {column}"))
-            .unwrap_or(&text)
-            .to_owned();
+        let message = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text).to_owned();
         SpecError::Malformed { line, column, message }
     })
 }

@@ -67,27 +67,14 @@ fn too_long_a_file_is_not_parsed() {
     let text = " ".repeat(MAX_SPEC_BYTES + 1);
     let (got, expected) = (MAX_SPEC_BYTES + 1, MAX_SPEC_BYTES);
     assert_eq!(ChainSpec::from_json(&text), Err(SpecError::TooLong { got, expected }));
-    assert!(matches!(
-        ChainSpec::from_json(&text[1..]),
-        Err(SpecError::Malformed { .. })
-    ));
+    assert!(matches!(ChainSpec::from_json(&text[1..]), Err(SpecError::Malformed { .. })));
 }
 
 #[test]
 fn malformed_file_is_located() {
     let text = "{\n  \"version\": 1,\n  \"name\" }";
     let error = ChainSpec::from_json(text).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            SpecError::Malformed {
-                line: 3,
-                column: 10,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, SpecError::Malformed { line: 3, column: 10, .. }), "{error:?}");
     let text = error.to_string();
     assert!(text.starts_with("malformed JSON at line 3, column 10: "), "{text}");
     assert_eq!(text.matches("line").count(), 1, "{text}");
@@ -110,30 +97,20 @@ fn fields_are_exactly_those_known() {
 
 #[test]
 fn later_version_is_named_before_its_new_fields() {
-    let text = dev()
-        .to_json()
-        .replace("\"version\": 1", "\"version\": 2, \"new\": true");
-    assert_eq!(
-        ChainSpec::from_json(&text),
-        Err(SpecError::Version { got: 2, expected: 1 })
-    );
+    let text = dev().to_json().replace("\"version\": 1", "\"version\": 2, \"new\": true");
+    assert_eq!(ChainSpec::from_json(&text), Err(SpecError::Version { got: 2, expected: 1 }));
 }
 
 #[test]
 fn names_are_checked() {
     for got in ["", "Dev", "../dev", "dev.test", "1dev", &"d".repeat(33), "dév"] {
         assert_eq!(error("/id", json!(got)), SpecError::Id { got: got.to_owned() });
-        assert_eq!(
-            error("/protocolId", json!(got)),
-            SpecError::ProtocolId { got: got.to_owned() }
-        );
+        assert_eq!(error("/protocolId", json!(got)), SpecError::ProtocolId { got: got.to_owned() });
     }
     for got in ["", "two\nlines"] {
         assert_eq!(error("/name", json!(got)), SpecError::Name { got: got.to_owned() });
     }
-    let long = SpecError::Name {
-        got: format!("{}…", "é".repeat(64)),
-    };
+    let long = SpecError::Name { got: format!("{}…", "é".repeat(64)) };
     assert_eq!(error("/name", json!("é".repeat(65))), long);
     for good in ["d", "dev-2_b", &"d".repeat(32)] {
         assert_eq!(with("/id", json!(good)).unwrap().id, good);
@@ -143,21 +120,12 @@ fn names_are_checked() {
 #[test]
 fn boot_nodes_are_checked() {
     let many = vec!["node"; 65];
-    assert_eq!(
-        error("/bootNodes", json!(many)),
-        SpecError::BootNodes { got: 65, expected: 64 }
-    );
+    assert_eq!(error("/bootNodes", json!(many)), SpecError::BootNodes { got: 65, expected: 64 });
     for got in ["", "a b", "kn\u{f6}ten"] {
-        let expected = SpecError::BootNode {
-            index: 1,
-            got: got.to_owned(),
-        };
+        let expected = SpecError::BootNode { index: 1, got: got.to_owned() };
         assert_eq!(error("/bootNodes", json!(["node", got])), expected);
     }
-    assert!(matches!(
-        error("/bootNodes", json!(["n".repeat(257)])),
-        SpecError::BootNode { index: 0, .. }
-    ));
+    assert!(matches!(error("/bootNodes", json!(["n".repeat(257)])), SpecError::BootNode { index: 0, .. }));
 }
 
 #[test]
@@ -165,10 +133,7 @@ fn properties_are_checked() {
     let expected = SpecError::TokenDecimals { got: 18, expected: 12 };
     assert_eq!(error("/properties/tokenDecimals", json!(18)), expected);
     for got in ["", "D$", "THIRTEENCHARS"] {
-        assert_eq!(
-            error("/properties/tokenSymbol", json!(got)),
-            SpecError::TokenSymbol { got: got.to_owned() }
-        );
+        assert_eq!(error("/properties/tokenSymbol", json!(got)), SpecError::TokenSymbol { got: got.to_owned() });
     }
     let mut spec = dev();
     spec.properties.ss58_format = 0;
@@ -178,60 +143,25 @@ fn properties_are_checked() {
 #[test]
 fn balances_are_checked() {
     let bad = error("/balances/2/0", json!("5Grwva"));
-    assert!(
-        matches!(&bad, SpecError::Address { index: 2, got, .. } if got == "5Grwva"),
-        "{bad}"
-    );
+    assert!(matches!(&bad, SpecError::Address { index: 2, got, .. } if got == "5Grwva"), "{bad}");
     let typo = ALICE.replace("utQY", "utQX");
-    assert!(matches!(
-        error("/balances/0/0", json!(typo)),
-        SpecError::Address { index: 0, .. }
-    ));
+    assert!(matches!(error("/balances/0/0", json!(typo)), SpecError::Address { index: 0, .. }));
     // Alice on Polkadot.
     let foreign = json!("15oF4uVJwmo4TdGW7VfQxNLavjCXviqxT9S1MgbjMNHr6Sp5");
-    assert_eq!(
-        error("/balances/0/0", foreign),
-        SpecError::AddressPrefix {
-            index: 0,
-            got: 0,
-            expected: 42
-        }
-    );
-    let twice = SpecError::DuplicateAddress {
-        index: 3,
-        address: ALICE.to_owned(),
-    };
+    assert_eq!(error("/balances/0/0", foreign), SpecError::AddressPrefix { index: 0, got: 0, expected: 42 });
+    let twice = SpecError::DuplicateAddress { index: 3, address: ALICE.to_owned() };
     assert_eq!(error("/balances/3/0", json!(ALICE)), twice);
 
     for got in ["", "-1", "1.5", "007", "1_000", "0x10"] {
-        assert_eq!(
-            error("/balances/1/1", json!(got)),
-            SpecError::AmountMalformed {
-                index: 1,
-                got: got.to_owned()
-            }
-        );
+        assert_eq!(error("/balances/1/1", json!(got)), SpecError::AmountMalformed { index: 1, got: got.to_owned() });
     }
     let got = "340282366920938463463374607431768211456";
-    assert_eq!(
-        error("/balances/1/1", json!(got)),
-        SpecError::AmountOverflow {
-            index: 1,
-            got: got.to_owned()
-        }
-    );
+    assert_eq!(error("/balances/1/1", json!(got)), SpecError::AmountOverflow { index: 1, got: got.to_owned() });
     let expected = dev().params.existential_deposit;
-    let small = SpecError::BelowExistentialDeposit {
-        index: 1,
-        got: expected - 1,
-        expected,
-    };
+    let small = SpecError::BelowExistentialDeposit { index: 1, got: expected - 1, expected };
     assert_eq!(error("/balances/1/1", json!((expected - 1).to_string())), small);
     let limit: Balance = 1 << 100;
-    let much = SpecError::Endowed {
-        index: 1,
-        expected: limit,
-    };
+    let much = SpecError::Endowed { index: 1, expected: limit };
     assert_eq!(error("/balances/1/1", json!(limit.to_string())), much);
     assert_eq!(error("/balances/1/1", json!(Balance::MAX.to_string())), much);
     // A chain may start without any coin.
@@ -241,34 +171,17 @@ fn balances_are_checked() {
 #[test]
 fn parameters_and_task_are_checked_alone_and_together() {
     let error_of = |pointer, value| error(pointer, value);
-    let expected = SpecError::Params(ParamsError::BlockTime {
-        got: 0,
-        limit: 3_600_000,
-    });
+    let expected = SpecError::Params(ParamsError::BlockTime { got: 0, limit: 3_600_000 });
     assert_eq!(error_of("/params/blockTimeMs", json!(0)), expected);
-    let expected = TaskError::Optimizer {
-        name: "beta1",
-        got: 1.0,
-        expected: "0 <= beta < 1",
-    };
+    let expected = TaskError::Optimizer { name: "beta1", got: 1.0, expected: "0 <= beta < 1" };
     assert_eq!(error_of("/task/optimizer/beta1", json!(1)), SpecError::Task(expected));
 
     let spec = dev();
     let expected = spec.params.minimum_difficulty;
-    let low = SpecError::MinimumDifficulty {
-        got: expected - 1,
-        expected,
-        microbatches: 8,
-    };
-    assert_eq!(
-        error_of("/params/minimumDifficulty", json!((expected - 1).to_string())),
-        low
-    );
+    let low = SpecError::MinimumDifficulty { got: expected - 1, expected, microbatches: 8 };
+    assert_eq!(error_of("/params/minimumDifficulty", json!((expected - 1).to_string())), low);
     let expected = spec.task.model().weights() as u64;
-    assert_eq!(
-        error_of("/params/maxBlobBytes", json!(1000)),
-        SpecError::BlobBytes { got: 1000, expected }
-    );
+    assert_eq!(error_of("/params/maxBlobBytes", json!(1000)), SpecError::BlobBytes { got: 1000, expected });
 }
 
 #[test]

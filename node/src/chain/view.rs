@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use consensus_upow::checkpoint::from_parts;
 use consensus_upow::difficulty::Work;
-use consensus_upow::verify::{PreparedBlock, prepare_block};
+use consensus_upow::verify::{PreparedBlock, prepare_with_verdicts};
 use consensus_upow::view::{ChainView, ViewError};
 use consensus_upow::{Checkpoint, PreparedWeights};
 use descent_runtime::trie::{self, NodeChanges};
-use descent_runtime::{BlockNumber, ChainParams, Changes, H256, Header, StateRead, storage};
+use descent_runtime::{
+    BlockNumber, ChainParams, Changes, H256, Header, ReceiptStatus, StateRead, Verdict, receipts_due, storage,
+};
 
 use super::{Chain, ImportError, with_digest};
 use crate::store::{BlockMeta, StoreError, TrieState};
@@ -83,9 +85,19 @@ impl<'a> StoreView<'a> {
             }
         }
         let block = made.ok_or(missing.clone())?;
-        let parent = self.ancestor_hash(block - 1).map_err(backend)?;
+        let (hash, parent) = (self.ancestor_hash(block), self.ancestor_hash(block - 1));
+        let (hash, parent) = (hash.map_err(backend)?, parent.map_err(backend)?);
         let view = Self::new(self.chain, parent).map_err(backend)?;
-        let prepared = prepare_block(&self.chain.engine, &view).map_err(backend)?;
+        let after = Self::new(self.chain, hash).map_err(backend)?;
+        // The block was verified when it came: its own state tells the verdicts, whose samples may need older weights.
+        let due = receipts_due(view.params(), &view.state, block).map_err(backend)?;
+        let mut verdicts = Vec::with_capacity(due.len());
+        for record in due {
+            let known = storage::RECEIPTS_AT.get_or_default(&after.state, &record.included_at).map_err(backend)?;
+            let known = known.iter().find(|r| r.id == record.id).ok_or(missing.clone())?;
+            verdicts.push(Verdict { receipt: record.id, valid: known.status == ReceiptStatus::Valid });
+        }
+        let prepared = prepare_with_verdicts(&self.chain.engine, &view, verdicts).map_err(backend)?;
         let made = prepared.inputs.step.map(|s| s.checkpoint_root);
         match (prepared.checkpoint, made) {
             (Some(checkpoint), Some(got)) if got == *root => Ok(checkpoint),

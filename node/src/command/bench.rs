@@ -13,6 +13,7 @@ use descent_runtime::{H256, PreDigest, unsealed_header};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::answer;
 use super::setup::start_threads;
 use super::status_line::si;
 use crate::cli::BenchArgs;
@@ -50,21 +51,19 @@ pub(super) fn bench(args: &BenchArgs) -> Result<()> {
     let block = difficulty.0 as f64 / macs;
     let (threads, platform) = (rayon::current_num_threads(), engine.platform().name());
     if args.json {
-        println!(
-            "{}",
-            json!({
-                "preset": args.preset, "weights": model.weights(), "platform": platform, "threads": threads,
-                "microbatchesPerSecond": per_second, "tokensPerSecond": tokens, "multiplyAddsPerSecond": macs,
-                "difficulty": difficulty.0.to_string(), "secondsPerBlock": block,
-            })
-        );
-    } else {
-        println!("model           {} ({}weights)", args.preset, si(model.weights() as f64));
-        println!("machine         {platform}, {threads} threads");
-        println!("microbatches    {per_second:.2} a second");
-        println!("tokens          {}a second", si(tokens));
-        println!("multiply-adds   {}a second", si(macs));
-        println!("time per block  {block:.2} s at the dev chain's initial difficulty of {}multiply-adds", si(difficulty.0 as f64));
+        return answer(json!({
+            "preset": args.preset, "weights": model.weights(), "platform": platform, "threads": threads,
+            "microbatchesPerSecond": per_second, "tokensPerSecond": tokens, "multiplyAddsPerSecond": macs,
+            "difficulty": difficulty.0.to_string(), "secondsPerBlock": block,
+        }));
     }
-    Ok(())
+    answer(format_args!("model           {} ({}weights)", args.preset, si(model.weights() as f64)))?;
+    answer(format_args!("machine         {platform}, {threads} threads"))?;
+    answer(format_args!("microbatches    {per_second:.2} a second"))?;
+    answer(format_args!("tokens          {}a second", si(tokens)))?;
+    answer(format_args!("multiply-adds   {}a second", si(macs)))?;
+    let difficulty = si(difficulty.0 as f64);
+    answer(format_args!(
+        "time per block  {block:.2} s at the dev chain's initial difficulty of {difficulty}multiply-adds"
+    ))
 }

@@ -10,7 +10,8 @@ use descent_runtime::{StateRead, storage};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::json;
 
-use super::setup::{open_chain, start_logging, start_threads};
+use super::answer;
+use super::setup::{existing_chain, start_logging, start_threads};
 use crate::cli::ExportArgs;
 
 /// Writes a round's weights to a new folder: complete, or not at all.
@@ -23,7 +24,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
     if args.dir.exists() {
         bail!("{}: exists already, and is not overwritten", args.dir.display());
     }
-    let chain = open_chain(&args.chain, None)?;
+    let chain = existing_chain(&args.chain)?;
     let round = match args.round.as_str() {
         "latest" => storage::CURRENT_ROUND.get(&chain.store().best_state()? as &dyn StateRead)?,
         text => text.parse().with_context(|| format!("round {text:?}: expected a number or `latest`"))?,
@@ -32,17 +33,18 @@ pub(super) fn export(args: &ExportArgs) -> Result<()> {
     let model = chain.engine().task().model();
     write(&args.dir, model, &checkpoint, &format!("{root:?}"), round)?;
     if args.json {
-        println!("{}", json!({ "round": round, "checkpointRoot": root, "step": checkpoint.step, "dir": args.dir }));
+        answer(json!({ "round": round, "checkpointRoot": root, "step": checkpoint.step, "dir": args.dir }))
     } else {
-        println!("wrote round {round} (step {}, root {root:?}) to {}", checkpoint.step, args.dir.display());
+        let (step, dir) = (checkpoint.step, args.dir.display());
+        answer(format_args!("wrote round {round} (step {step}, root {root:?}) to {dir}"))
     }
-    Ok(())
 }
 
 /// Makes the folder under a temporary name beside its place and moves it there once everything is on disk.
 fn write(dir: &Path, model: &ModelConfig, checkpoint: &Checkpoint, root: &str, round: u32) -> Result<()> {
     let name = || dir.display().to_string();
-    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    let parent =
+        dir.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     fs::create_dir_all(&parent).with_context(name)?;
     let temporary = tempfile::Builder::new().prefix(".descent-export").tempdir_in(&parent).with_context(name)?;
     let put = |file: &str, bytes: &[u8]| -> Result<()> {
@@ -78,7 +80,11 @@ fn tensors(model: &ModelConfig, weights: &[f32]) -> Vec<Exported> {
     let mut all = Vec::new();
     for tensor in model.tensors() {
         let x = &weights[tensor.range()];
-        let plain = |name: String, shape: Vec<usize>| Exported { name, shape, bytes: x.iter().flat_map(|v| v.to_le_bytes()).collect() };
+        let plain = |name: String, shape: Vec<usize>| Exported {
+            name,
+            shape,
+            bytes: x.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        };
         let part = |name: String, range: std::ops::Range<usize>| Exported {
             name,
             shape: vec![range.len(), tensor.rows],
@@ -88,8 +94,12 @@ fn tensors(model: &ModelConfig, weights: &[f32]) -> Vec<Exported> {
         match (tensor.name.as_str(), layer) {
             ("embed", _) => all.push(plain("model.embed_tokens.weight".into(), vec![tensor.rows, tensor.cols])),
             ("final_norm", _) => all.push(plain("model.norm.weight".into(), vec![d])),
-            (_, Some((l, "attention_norm"))) => all.push(plain(format!("model.layers.{l}.input_layernorm.weight"), vec![d])),
-            (_, Some((l, "mlp_norm"))) => all.push(plain(format!("model.layers.{l}.post_attention_layernorm.weight"), vec![d])),
+            (_, Some((l, "attention_norm"))) => {
+                all.push(plain(format!("model.layers.{l}.input_layernorm.weight"), vec![d]))
+            }
+            (_, Some((l, "mlp_norm"))) => {
+                all.push(plain(format!("model.layers.{l}.post_attention_layernorm.weight"), vec![d]))
+            }
             (_, Some((l, "qkv"))) => {
                 for (i, which) in ["q", "k", "v"].into_iter().enumerate() {
                     all.push(part(format!("model.layers.{l}.self_attn.{which}_proj.weight"), i * d..(i + 1) * d));
@@ -153,7 +163,9 @@ mod tests {
         let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(read.len(), 9 * model.n_layers + 3);
         let mut values: Vec<f32> = (read.tensors().iter())
-            .flat_map(|(_, t)| t.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<_>>())
+            .flat_map(|(_, t)| {
+                t.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<_>>()
+            })
             .collect();
         values.sort_by(f32::total_cmp);
         assert_eq!(values, weights);

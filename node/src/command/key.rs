@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use descent_runtime::AccountId;
 use serde_json::json;
 
+use super::answer;
 use crate::cli::KeyCommand;
 use crate::keys::{Key, address, parse_account};
 
@@ -16,7 +17,7 @@ pub(super) fn key(command: &KeyCommand) -> Result<()> {
     match command {
         KeyCommand::Generate { json } => {
             let key = Key::generate();
-            print(&key.account(), key.phrase.as_deref(), *json);
+            print(&key.account(), key.phrase.as_deref(), *json)
         }
         KeyCommand::Inspect { uri, json } => {
             let mut text = String::new();
@@ -25,25 +26,22 @@ pub(super) fn key(command: &KeyCommand) -> Result<()> {
             } else {
                 text.clone_from(uri);
             }
-            print(&parse_account(text.trim())?, None, *json);
+            print(&parse_account(text.trim())?, None, *json)
         }
     }
-    Ok(())
 }
 
-fn print(account: &AccountId, phrase: Option<&str>, as_json: bool) {
+fn print(account: &AccountId, phrase: Option<&str>, as_json: bool) -> Result<()> {
     let public = format!("0x{}", hex::encode::<&[u8; 32]>(account.as_ref()));
     if as_json {
         let mut value = json!({ "scheme": "sr25519", "publicKey": public, "address": address(account) });
         if let Some(phrase) = phrase {
             value["phrase"] = phrase.into();
         }
-        println!("{value}");
-        return;
+        return answer(value);
     }
     if let Some(phrase) = phrase {
-        println!("phrase:     {phrase}");
+        answer(format_args!("phrase:     {phrase}"))?;
     }
-    println!("public key: {public}");
-    println!("address:    {}", address(account));
+    answer(format_args!("public key: {public}\naddress:    {}", address(account)))
 }

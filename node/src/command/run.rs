@@ -10,12 +10,14 @@ use anyhow::{Context, Result, bail};
 use descent_genesis::ChainType;
 use descent_rpc::config::RpcConfig;
 use descent_rpc::server::start_server;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::setup::{open_chain, start_logging, start_threads};
 use super::status_line::StatusLine;
 use crate::backend::NodeBackend;
-use crate::chain::Chain;
+use crate::chain::{Chain, Imported};
 use crate::cli::RunArgs;
 use crate::held_out::HeldOut;
 use crate::keys::Key;
@@ -37,7 +39,8 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let temporary = args.tmp.then(tempfile::tempdir).transpose().context("temporary folder")?;
     let chain = Arc::new(open_chain(&args.chain, temporary.as_ref().map(|t| t.path()))?);
     let key = args.mine.then(|| miner_key(&chain, args.key_file.as_deref())).transpose()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("async runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("async runtime")?;
     runtime.block_on(serve(args, chain, key))
 }
 
@@ -59,10 +62,13 @@ fn miner_key(chain: &Chain, file: Option<&Path>) -> Result<Key> {
 }
 
 async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>) -> Result<()> {
+    // From here on signals end the node in good order, however early they come.
+    let signals = Signals::new()?;
     let stop = Arc::new(AtomicBool::new(false));
     let (pool, held_out) = (Arc::new(Pool::default()), Arc::new(HeldOut::default()));
     let stats = key.as_ref().map(|_| Arc::new(MinerStats::default()));
-    let backend = Arc::new(NodeBackend::new(chain.clone(), pool.clone(), stats.clone(), held_out.clone(), args.name.clone()));
+    let backend =
+        Arc::new(NodeBackend::new(chain.clone(), pool.clone(), stats.clone(), held_out.clone(), args.name.clone()));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.rpc_port));
     let server = start_server(address, RpcConfig::default(), backend.clone()).await?;
     let best = chain.best()?;
@@ -71,15 +77,17 @@ async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>) -> Result<()
         rpc = %server.local_address(), "node started"
     );
 
-    let announcer = tokio::spawn(announce(chain.clone(), pool.clone(), backend.clone(), held_out.clone()));
+    // Subscribed before the miner starts, so that no block is missed.
+    let events = chain.subscribe();
+    let announcer = tokio::spawn(announce(chain.clone(), events, pool.clone(), backend.clone(), held_out.clone()));
     let limit = args.stop_after.map(|n| best.number.saturating_add(n));
     let account = key.as_ref().map(Key::account);
     let mining = key.zip(stats.clone()).map(|(key, stats)| {
         let mut miner = Miner::new(chain.clone(), pool, key.pair, args.lane, stats, stop.clone());
-        tokio::task::spawn_blocking(move || miner.run())
+        tokio::task::spawn_blocking(move || miner.run(limit))
     });
     let line = StatusLine::new(chain.clone(), stats, held_out, account);
-    let outcome = wait(&chain, &line, mining, &stop, limit).await;
+    let outcome = wait(&chain, &line, mining, &stop, limit, signals).await;
     stop.store(true, Ordering::Relaxed);
     announcer.abort();
     line.finish();
@@ -90,6 +98,20 @@ async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>) -> Result<()
     outcome
 }
 
+/// What asks the node to end. Listening goes on between looks, so none is lost.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+        let terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+        Ok(Self { interrupt, terminate })
+    }
+}
+
 /// Redraws the live line until something ends the node.
 async fn wait(
     chain: &Chain,
@@ -97,8 +119,8 @@ async fn wait(
     mining: Option<tokio::task::JoinHandle<Result<(), crate::miner::MineError>>>,
     stop: &AtomicBool,
     limit: Option<u32>,
+    mut signals: Signals,
 ) -> Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("SIGTERM")?;
     let mut ticks = tokio::time::interval(REFRESH);
     let mut mining = mining;
     loop {
@@ -112,11 +134,8 @@ async fn wait(
             ended = async { mining.as_mut().expect("guarded").await }, if mining.is_some() => {
                 return Ok(ended.context("mining thread")??);
             }
-            signal = tokio::signal::ctrl_c() => {
-                signal.context("Ctrl-C")?;
-                break;
-            }
-            _ = terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.terminate.recv() => break,
         }
     }
     stop.store(true, Ordering::Relaxed);
@@ -127,8 +146,13 @@ async fn wait(
 }
 
 /// Passes new blocks on to subscribers, the pool and the held-out evaluation.
-async fn announce(chain: Arc<Chain>, pool: Arc<Pool>, backend: Arc<NodeBackend>, held_out: Arc<HeldOut>) {
-    let mut events = chain.subscribe();
+async fn announce(
+    chain: Arc<Chain>,
+    mut events: Receiver<Imported>,
+    pool: Arc<Pool>,
+    backend: Arc<NodeBackend>,
+    held_out: Arc<HeldOut>,
+) {
     let mut finalized = chain.store().finalized().map_or(0, |f| f.number);
     evaluate(&chain, &held_out);
     loop {

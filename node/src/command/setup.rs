@@ -10,6 +10,8 @@ use descent_genesis::{ChainSpec, ChainType, Dataset, MAX_SPEC_BYTES};
 use crate::chain::{Chain, database_path};
 use crate::cli::ChainArgs;
 
+/// Log directives that stand unless others replace them.
+const QUIET: &str = "rocksdb=error";
 /// Largest dataset read.
 const MAX_DATASET_BYTES: u64 = 4 << 30;
 
@@ -52,13 +54,13 @@ pub fn load_spec(chain: &str, preset: Option<&str>, dataset: Option<&Path>) -> R
         ChainSpec::builtin(chain, bytes.as_deref(), preset)?
     };
     let dataset = match (bytes, dataset) {
-        (Some(bytes), Some(path)) => {
-            Dataset::from_bytes(bytes, spec.task.dataset_root, spec.task.dataset_len).with_context(|| path.display().to_string())?
-        }
+        (Some(bytes), Some(path)) => Dataset::from_bytes(bytes, spec.task.dataset_root, spec.task.dataset_len)
+            .with_context(|| path.display().to_string())?,
         _ => {
             let embedded = Dataset::embedded();
-            Dataset::from_bytes(embedded.bytes().clone(), spec.task.dataset_root, spec.task.dataset_len)
-                .with_context(|| format!("{chain}: trains on another text than the built-in one: give it with --dataset"))?
+            Dataset::from_bytes(embedded.bytes().clone(), spec.task.dataset_root, spec.task.dataset_len).with_context(
+                || format!("{chain}: trains on another text than the built-in one: give it with --dataset"),
+            )?
         }
     };
     Ok((spec, dataset))
@@ -88,8 +90,13 @@ fn base_path(given: Option<&Path>) -> Result<PathBuf> {
 /// # Errors
 /// A malformed filter.
 pub fn start_logging(filter: &str) -> Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).with_context(|| format!("log filter {filter:?}"))?;
+    // The database tells its settings line by line; a filter that names it still decides.
+    let directives = format!("{QUIET},{filter}");
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(directives).with_context(|| format!("log filter {filter:?}"))?;
     let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // When nobody reads the log any more, the node goes on.
+    let format = format.log_internal_errors(false);
     // A second start in one process, as in tests, keeps the first.
     let _ = format.try_init();
     Ok(())
@@ -108,26 +115,45 @@ pub fn start_threads(threads: Option<usize>) -> Result<()> {
     let _ = builder.thread_name(|i| format!("worker-{i}")).build_global();
     let sound = rayon::broadcast(|_| consensus_upow::float_environment_is_default());
     if sound.contains(&false) {
-        bail!("floating point of this process flushes subnormals or rounds other than to nearest: its results would split from the network's");
+        bail!(
+            "floating point of this process flushes subnormals or rounds other than to nearest: its results would split from the network's"
+        );
     }
     Ok(())
 }
 
-/// Opens the chain that the arguments name.
+/// Opens the chain that the arguments name; makes it where there is none.
 ///
 /// # Errors
 /// Whatever keeps it from opening, by file.
 pub fn open_chain(args: &ChainArgs, folder: Option<&Path>) -> Result<Chain> {
     let (spec, dataset) = load_spec(chain_name(args), args.preset.as_deref(), args.dataset.as_deref())?;
     let base = base_path(folder.or(args.base_path.as_deref()))?;
+    open(args, spec, &dataset, &base)
+}
+
+/// Opens the chain that the arguments name, if it was ever made: what only reads must not start a new one.
+///
+/// # Errors
+/// Whatever keeps it from opening, by file.
+pub fn existing_chain(args: &ChainArgs) -> Result<Chain> {
+    let (spec, dataset) = load_spec(chain_name(args), args.preset.as_deref(), args.dataset.as_deref())?;
+    let base = base_path(args.base_path.as_deref())?;
     let path = database_path(&base, &spec);
-    std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+    if !path.exists() {
+        bail!("{}: no such folder: this chain has no database here", path.display());
+    }
+    open(args, spec, &dataset, &base)
+}
+
+fn open(args: &ChainArgs, spec: ChainSpec, dataset: &Dataset, base: &Path) -> Result<Chain> {
+    let path = database_path(base, &spec);
     let hint = if spec.chain_type == ChainType::Development {
         "; another --dataset or --preset is another chain: use another --base-path or --tmp for it"
     } else {
         ""
     };
-    Chain::open(spec, &dataset, &path, args.pruning).map_err(|error| match error {
+    Chain::open(spec, dataset, &path, args.pruning).map_err(|error| match error {
         crate::chain::OpenError::Store(e @ crate::store::StoreError::OtherChain { .. }) => anyhow::anyhow!("{e}{hint}"),
         other => other.into(),
     })

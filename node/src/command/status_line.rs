@@ -26,7 +26,12 @@ pub(super) struct StatusLine {
 }
 
 impl StatusLine {
-    pub(super) fn new(chain: Arc<Chain>, stats: Option<Arc<MinerStats>>, held_out: Arc<HeldOut>, account: Option<AccountId>) -> Self {
+    pub(super) fn new(
+        chain: Arc<Chain>,
+        stats: Option<Arc<MinerStats>>,
+        held_out: Arc<HeldOut>,
+        account: Option<AccountId>,
+    ) -> Self {
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);

@@ -5,7 +5,8 @@ use consensus_upow::verify::{BlockParts, verify_block};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::setup::{open_chain, start_logging, start_threads};
+use super::answer;
+use super::setup::{existing_chain, start_logging, start_threads};
 use crate::chain::Chain;
 use crate::cli::VerifyArgs;
 
@@ -16,9 +17,10 @@ use crate::cli::VerifyArgs;
 pub(super) fn verify(args: &VerifyArgs) -> Result<()> {
     start_logging(&args.chain.log)?;
     start_threads(args.chain.threads)?;
-    let chain = open_chain(&args.chain, None)?;
+    let chain = existing_chain(&args.chain)?;
     let best = chain.best()?;
-    let oldest = chain.store().oldest_replayable()?.max(chain.store().oldest_state()?).saturating_add(1);
+    // The one names a block, the other the block before it.
+    let oldest = chain.store().oldest_replayable()?.max(chain.store().oldest_state()?.saturating_add(1));
     let from = args.from.unwrap_or(oldest);
     if from < oldest {
         bail!("block {from} can't be replayed: history below block {oldest} is pruned (see --pruning)");
@@ -35,11 +37,10 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<()> {
     bar.finish_and_clear();
     let verified = u64::from(best.number.saturating_add(1) - from);
     if args.json {
-        println!("{}", json!({ "from": from, "to": best.number, "verified": verified, "head": best.hash }));
+        answer(json!({ "from": from, "to": best.number, "verified": verified, "head": best.hash }))
     } else {
-        println!("verified {verified} blocks, {from} to {}, head {:?}", best.number, best.hash);
+        answer(format_args!("verified {verified} blocks, {from} to {}, head {:?}", best.number, best.hash))
     }
-    Ok(())
 }
 
 fn verify_one(chain: &Chain, number: u32) -> Result<()> {

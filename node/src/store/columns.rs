@@ -91,10 +91,7 @@ impl Column {
     /// All columns with their settings; one cache serves them all.
     pub(super) fn descriptors() -> Vec<ColumnFamilyDescriptor> {
         let cache = Cache::new_lru_cache(CACHE_BYTES);
-        Self::ALL
-            .into_iter()
-            .map(|column| ColumnFamilyDescriptor::new(column.name(), column.options(&cache)))
-            .collect()
+        Self::ALL.into_iter().map(|column| ColumnFamilyDescriptor::new(column.name(), column.options(&cache))).collect()
     }
 
     fn options(self, cache: &Cache) -> Options {

@@ -16,42 +16,20 @@ use super::{StoreError, StoreOptions, finality, refs, reorg};
 pub(super) fn commit(database: &Database, options: &StoreOptions, import: ImportCommit) -> Result<Route, StoreError> {
     let mut transaction = database.transaction();
     let batch = &mut transaction;
-    let ImportCommit {
-        header,
-        body,
-        facts,
-        trie,
-        changes,
-        sidecars,
-        checkpoint,
-        new_best,
-    } = import;
-    let block = BlockRef {
-        number: header.number,
-        hash: header_hash(&header),
-    };
+    let ImportCommit { header, body, facts, trie, changes, sidecars, checkpoint, new_best } = import;
+    let block = BlockRef { number: header.number, hash: header_hash(&header) };
     place_is_valid(batch, block, header.parent_hash)?;
     let import_order = batch.expect::<u64>(Column::Chain, keys::IMPORTS)?;
     batch.put(Column::Chain, keys::IMPORTS, (import_order + 1).encode());
     put_sidecars(batch, &block.hash, &facts, sidecars)?;
     if let Some((root, parts)) = checkpoint {
         if root != facts.checkpoint_root {
-            return Err(StoreError::WrongCheckpoint {
-                hash: block.hash,
-                got: root,
-                expected: facts.checkpoint_root,
-            });
+            return Err(StoreError::WrongCheckpoint { hash: block.hash, got: root, expected: facts.checkpoint_root });
         }
         put_checkpoint(batch, &root, parts)?;
     }
     let (number, parent, state_root) = (header.number, header.parent_hash, header.state_root);
-    let meta = BlockMeta {
-        number,
-        parent,
-        state_root,
-        facts,
-        import_order,
-    };
+    let meta = BlockMeta { number, parent, state_root, facts, import_order };
     put_block(batch, block, &header, &body, &meta);
     put_state(batch, &block.hash, trie, changes)?;
     let mut route = Route::default();
@@ -75,30 +53,12 @@ fn place_is_valid(batch: &Transaction<'_>, block: BlockRef, parent: H256) -> Res
     // No child fits a parent at the last number there is.
     let expected = meta.number.saturating_add(1);
     if number != expected || number == meta.number {
-        return Err(StoreError::WrongNumber {
-            hash,
-            got: number,
-            expected,
-        });
+        return Err(StoreError::WrongNumber { hash, got: number, expected });
     }
     let finalized = batch.finalized()?;
-    if !batch.descends_from(
-        BlockRef {
-            number: meta.number,
-            hash: parent,
-        },
-        finalized,
-    )? {
-        let BlockRef {
-            number: finalized,
-            hash: finalized_hash,
-        } = finalized;
-        return Err(StoreError::BelowFinalized {
-            hash,
-            number,
-            finalized_hash,
-            finalized,
-        });
+    if !batch.descends_from(BlockRef { number: meta.number, hash: parent }, finalized)? {
+        let BlockRef { number: finalized, hash: finalized_hash } = finalized;
+        return Err(StoreError::BelowFinalized { hash, number, finalized_hash, finalized });
     }
     Ok(())
 }
@@ -150,11 +110,7 @@ fn put_checkpoint(batch: &mut Transaction<'_>, root: &H256, parts: CheckpointPar
         return Ok(());
     }
     let numbers: BTreeSet<u32> = parts.iter().map(|(number, _)| *number).collect();
-    batch.put(
-        Column::Checkpoints,
-        root.as_bytes(),
-        numbers.into_iter().collect::<Vec<u32>>().encode(),
-    );
+    batch.put(Column::Checkpoints, root.as_bytes(), numbers.into_iter().collect::<Vec<u32>>().encode());
     for (number, bytes) in parts {
         batch.put(Column::CheckpointParts, hash_key(root, &number.to_be_bytes()), bytes);
     }

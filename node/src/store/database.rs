@@ -20,24 +20,15 @@ pub(super) struct Database {
 
 impl Database {
     pub(super) fn new(db: DB, path: &Path) -> Self {
-        Self {
-            db,
-            path: path.to_owned(),
-        }
+        Self { db, path: path.to_owned() }
     }
 
     pub(super) fn snapshot(&self) -> View<'_> {
-        View {
-            database: self,
-            snapshot: self.db.snapshot(),
-        }
+        View { database: self, snapshot: self.db.snapshot() }
     }
 
     pub(super) fn transaction(&self) -> Transaction<'_> {
-        Transaction {
-            database: self,
-            pending: BTreeMap::new(),
-        }
+        Transaction { database: self, pending: BTreeMap::new() }
     }
 
     fn handle(&self, column: Column) -> Result<&ColumnFamily, StoreError> {
@@ -56,9 +47,7 @@ impl Read for Database {
     }
 
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.db
-            .get_cf(self.handle(column)?, key)
-            .map_err(|error| self.rocks(error))
+        self.db.get_cf(self.handle(column)?, key).map_err(|error| self.rocks(error))
     }
 
     fn has(&self, column: Column, key: &[u8]) -> Result<bool, StoreError> {
@@ -104,16 +93,12 @@ impl Read for View<'_> {
 
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let handle = self.database.handle(column)?;
-        self.snapshot
-            .get_cf(handle, key)
-            .map_err(|error| self.database.rocks(error))
+        self.snapshot.get_cf(handle, key).map_err(|error| self.database.rocks(error))
     }
 
     fn has(&self, column: Column, key: &[u8]) -> Result<bool, StoreError> {
         let value = self.snapshot.get_pinned_cf(self.database.handle(column)?, key);
-        value
-            .map(|value| value.is_some())
-            .map_err(|error| self.database.rocks(error))
+        value.map(|value| value.is_some()).map_err(|error| self.database.rocks(error))
     }
 
     fn scan(&self, column: Column, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
@@ -155,10 +140,7 @@ impl Transaction<'_> {
         }
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.database
-            .db
-            .write_opt(batch, &options)
-            .map_err(|error| self.database.rocks(error))
+        self.database.db.write_opt(batch, &options).map_err(|error| self.database.rocks(error))
     }
 }
 

@@ -150,10 +150,7 @@ pub enum StoreError {
 
 impl StoreError {
     pub(super) fn corrupted(path: &Path, cause: impl Into<String>) -> Self {
-        Self::Corrupted {
-            path: path.to_owned(),
-            cause: cause.into(),
-        }
+        Self::Corrupted { path: path.to_owned(), cause: cause.into() }
     }
 
     pub(super) fn io(path: &Path, error: &std::io::Error) -> Self {

@@ -18,10 +18,7 @@ pub(super) fn advance(batch: &mut Transaction<'_>, options: &StoreOptions) -> Re
     let mut finalized = batch.finalized()?;
     let number = best.number.saturating_sub(options.finality_depth);
     if number > finalized.number {
-        finalized = BlockRef {
-            number,
-            hash: batch.known_hash_at(number)?,
-        };
+        finalized = BlockRef { number, hash: batch.known_hash_at(number)? };
         batch.put(Column::Chain, keys::FINALIZED, finalized.encode());
         drop_dead_leaves(batch, finalized)?;
     }
@@ -77,10 +74,7 @@ fn discard(batch: &mut Transaction<'_>, root: BlockRef) -> Result<(), StoreError
     let mut doomed = vec![root];
     while let Some(BlockRef { number, hash }) = doomed.pop() {
         for child in batch.children(&hash)? {
-            doomed.push(BlockRef {
-                number: number + 1,
-                hash: child,
-            });
+            doomed.push(BlockRef { number: number + 1, hash: child });
         }
         for key in batch.journal(&hash)?.inserted {
             refs::release(batch, key)?;
@@ -93,14 +87,7 @@ fn discard(batch: &mut Transaction<'_>, root: BlockRef) -> Result<(), StoreError
 }
 
 fn forget(batch: &mut Transaction<'_>, number: u32, hash: &H256, parent: &H256) {
-    for column in [
-        Column::Headers,
-        Column::Bodies,
-        Column::Meta,
-        Column::Journal,
-        Column::Undo,
-        Column::Leaves,
-    ] {
+    for column in [Column::Headers, Column::Bodies, Column::Meta, Column::Journal, Column::Undo, Column::Leaves] {
         batch.delete(column, hash.as_bytes());
     }
     batch.delete(Column::Heights, height_key(number, hash));

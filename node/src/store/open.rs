@@ -59,16 +59,13 @@ fn base_options() -> Options {
         LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "rocksdb", "{line}"),
         _ => tracing::warn!(target: "rocksdb", "{line}"),
     };
-    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, log));
+    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Error, log));
     options
 }
 
 /// Looks into a folder without writing to it.
 fn inspect(path: &Path, genesis: H256) -> Result<Folder, StoreError> {
-    let not_ours = |cause: String| StoreError::NotADatabase {
-        path: path.to_owned(),
-        cause,
-    };
+    let not_ours = |cause: String| StoreError::NotADatabase { path: path.to_owned(), cause };
     match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Folder::Fresh),
         Err(error) => return Err(StoreError::io(path, &error)),
@@ -82,10 +79,7 @@ fn inspect(path: &Path, genesis: H256) -> Result<Folder, StoreError> {
     }
     if !files.iter().any(|file| file == "CURRENT") {
         // RocksDB writes logs and tables only once CURRENT names a manifest.
-        if files
-            .iter()
-            .any(|file| file.ends_with(".sst") || file.ends_with(".log"))
-        {
+        if files.iter().any(|file| file.ends_with(".sst") || file.ends_with(".log")) {
             return Err(StoreError::corrupted(path, "file CURRENT is missing"));
         }
         return match files.into_iter().find(|file| !precedes_current(file)) {
@@ -96,12 +90,6 @@ fn inspect(path: &Path, genesis: H256) -> Result<Folder, StoreError> {
     is_unlocked(path)?;
     let options = base_options();
     let names = DB::list_cf(&options, path).map_err(|error| StoreError::rocks(path, error))?;
-    if let Some(name) = names
-        .iter()
-        .find(|name| Column::ALL.iter().all(|column| column.name() != *name))
-    {
-        return Err(not_ours(format!("it is a database with a column {name}")));
-    }
     // Reading only, RocksDB writes nothing. Opened for writing, it would go on from whatever a
     // damaged file still tells, and delete the files that are not part of that.
     let columns = names.iter().map(|name| (name, Options::default()));
@@ -111,17 +99,16 @@ fn inspect(path: &Path, genesis: H256) -> Result<Folder, StoreError> {
         tip_is_complete(&database)?;
         return Ok(Folder::Database);
     }
+    if let Some(name) = names.iter().find(|name| Column::ALL.iter().all(|column| column.name() != *name)) {
+        return Err(not_ours(format!("it is a database with a column {name}")));
+    }
     // The marker is in the first batch ever written: without it, an own database has empty columns
     // and no tables. Every batch counts imports, so that key shows where the marker got lost.
     let empty = database.scan(Column::Chain, &[])?.is_empty();
     if database.has(Column::Chain, keys::IMPORTS)? || empty && files.iter().any(|file| file.ends_with(".sst")) {
         return Err(StoreError::corrupted(path, "the format version is missing"));
     }
-    if empty {
-        Ok(Folder::Fresh)
-    } else {
-        Err(not_ours("it is a database without a format version".to_owned()))
-    }
+    if empty { Ok(Folder::Fresh) } else { Err(not_ours("it is a database without a format version".to_owned())) }
 }
 
 /// Nobody has the database open.
@@ -150,19 +137,11 @@ fn marked(database: &Database, genesis: H256) -> Result<bool, StoreError> {
     };
     let path = database.path().to_owned();
     if got != FORMAT {
-        return Err(StoreError::Version {
-            path,
-            got,
-            expected: FORMAT,
-        });
+        return Err(StoreError::Version { path, got, expected: FORMAT });
     }
     let got = database.expect::<H256>(Column::Chain, keys::GENESIS)?;
     if got != genesis {
-        return Err(StoreError::OtherChain {
-            path,
-            got,
-            expected: genesis,
-        });
+        return Err(StoreError::OtherChain { path, got, expected: genesis });
     }
     Ok(true)
 }
@@ -202,9 +181,7 @@ fn create_folder(path: &Path) -> Result<(), StoreError> {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    File::open(parent)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| StoreError::io(path, &error))
+    File::open(parent).and_then(|folder| folder.sync_all()).map_err(|error| StoreError::io(path, &error))
 }
 
 /// Writes the genesis block, in one batch.
@@ -217,10 +194,7 @@ fn initialise(database: &Database, genesis: &GenesisRecord) -> Result<(), StoreE
         return Err(StoreError::GenesisState { got, expected });
     }
     let hash = genesis.hash();
-    let best = BlockRef {
-        number: genesis.header.number,
-        hash,
-    };
+    let best = BlockRef { number: genesis.header.number, hash };
     let meta = BlockMeta {
         number: best.number,
         parent: genesis.header.parent_hash,

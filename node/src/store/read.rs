@@ -86,12 +86,7 @@ pub(super) trait Read {
 
     fn leaves(&self) -> Result<Vec<BlockRef>, StoreError> {
         let hashes = self.hashes(Column::Leaves, &[])?;
-        let leaf = |hash: H256| {
-            Ok(BlockRef {
-                number: self.expect(Column::Leaves, hash.as_bytes())?,
-                hash,
-            })
-        };
+        let leaf = |hash: H256| Ok(BlockRef { number: self.expect(Column::Leaves, hash.as_bytes())?, hash });
         hashes.into_iter().map(leaf).collect()
     }
 
@@ -128,10 +123,7 @@ pub(super) trait Read {
             if self.hash_at(at.number)? == Some(at.hash) {
                 return Ok(true);
             }
-            at = BlockRef {
-                number: at.number - 1,
-                hash: self.known_meta(&at.hash)?.parent,
-            };
+            at = BlockRef { number: at.number - 1, hash: self.known_meta(&at.hash)?.parent };
         }
         Ok(at == ancestor)
     }
@@ -139,10 +131,6 @@ pub(super) trait Read {
 
 fn describe(column: Column, key: &[u8]) -> String {
     let readable = column == Column::Chain;
-    let key = if readable {
-        String::from_utf8_lossy(key).into_owned()
-    } else {
-        format!("0x{}", hex::encode(key))
-    };
+    let key = if readable { String::from_utf8_lossy(key).into_owned() } else { format!("0x{}", hex::encode(key)) };
     format!("record {key} of column {}", column.name())
 }

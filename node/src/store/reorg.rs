@@ -47,10 +47,7 @@ fn route(batch: &Transaction<'_>, from: BlockRef, to: BlockRef) -> Result<Route,
 fn parent(batch: &Transaction<'_>, block: BlockRef) -> Result<BlockRef, StoreError> {
     let rootless = || StoreError::corrupted(batch.path(), format!("block {} is on no common chain", block.hash));
     let number = block.number.checked_sub(1).ok_or_else(rootless)?;
-    Ok(BlockRef {
-        number,
-        hash: batch.known_meta(&block.hash)?.parent,
-    })
+    Ok(BlockRef { number, hash: batch.known_meta(&block.hash)?.parent })
 }
 
 fn retract(batch: &mut Transaction<'_>, block: BlockRef) -> Result<(), StoreError> {

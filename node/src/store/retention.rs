@@ -56,9 +56,7 @@ impl Retention {
         let interval = self.checkpoint_interval_rounds.get();
         let first = window.div_ceil(interval).saturating_mul(interval);
         let regular = (first..=now).step_by(usize::try_from(interval).unwrap_or(usize::MAX));
-        (recent.min(self.oldest_fork_round(finalized))..=now)
-            .chain(regular)
-            .collect()
+        (recent.min(self.oldest_fork_round(finalized))..=now).chain(regular).collect()
     }
 
     fn oldest_fork_round(&self, finalized: u32) -> u32 {
@@ -98,9 +96,7 @@ pub(super) fn prune(database: &Database, policy: &Retention) -> Result<Pruned, S
     }
     if let Some(round) = oldest_kept {
         batch.put(Column::Chain, keys::REPLAYABLE, (round * round_blocks + 1).encode());
-        let round = round
-            .saturating_sub(MARGIN_ROUNDS)
-            .min(policy.oldest_fork_round(finalized));
+        let round = round.saturating_sub(MARGIN_ROUNDS).min(policy.oldest_fork_round(finalized));
         pruned.blocks = drop_sidecars(batch, round * round_blocks)?;
     }
     transaction.commit()?;

@@ -40,11 +40,7 @@ impl<'a> FlatState<'a> {
         }
         self.for_each(prefix, after, |key, value| {
             pairs.push((key, value));
-            if pairs.len() < limit {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+            if pairs.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         Ok(pairs)
     }
@@ -109,10 +105,7 @@ impl<'a> TrieState<'a> {
         if root != trie::empty_root() && !view.has(Column::Nodes, root.as_bytes())? {
             return Err(StoreError::UnknownState { root });
         }
-        Ok(Self {
-            backend: TrieBackend::new(view),
-            root,
-        })
+        Ok(Self { backend: TrieBackend::new(view), root })
     }
 
     /// The state's root.

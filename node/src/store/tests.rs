@@ -20,21 +20,12 @@ use super::*;
 /// A state as a plain map.
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
-const OPTIONS: StoreOptions = StoreOptions {
-    finality_depth: 4,
-    state_pruning: StatePruning::Blocks(8),
-};
+const OPTIONS: StoreOptions = StoreOptions { finality_depth: 4, state_pruning: StatePruning::Blocks(8) };
 
 /// A header without a digest; `salt` makes it different from others at the same place.
 fn header(parent: H256, number: u32, state_root: H256, salt: u64) -> Header {
     let extrinsics_root = H256::from_low_u64_be(salt);
-    Header {
-        parent_hash: parent,
-        number,
-        state_root,
-        extrinsics_root,
-        digest: sp_runtime::Digest::default(),
-    }
+    Header { parent_hash: parent, number, state_root, extrinsics_root, digest: sp_runtime::Digest::default() }
 }
 
 fn facts(number: u32) -> BlockFacts {
@@ -49,16 +40,10 @@ fn facts(number: u32) -> BlockFacts {
 
 /// Genesis of a chain; different salts, different chains.
 fn genesis(salt: u64) -> GenesisRecord {
-    let state: State = (0..20u8)
-        .map(|i| (vec![i % 4, i], vec![i; usize::from(i) * 4]))
-        .collect();
+    let state: State = (0..20u8).map(|i| (vec![i % 4, i], vec![i; usize::from(i) * 4])).collect();
     let root = trie::root_of(state.clone());
     let state = state.into_iter().map(|(key, value)| (key, Some(value))).collect();
-    GenesisRecord {
-        header: header(H256::zero(), 0, root, salt),
-        state,
-        facts: facts(0),
-    }
+    GenesisRecord { header: header(H256::zero(), 0, root, salt), state, facts: facts(0) }
 }
 
 fn open(path: &Path) -> Result<Store, StoreError> {
@@ -80,10 +65,7 @@ fn child(store: &Store, parent: H256, salt: u64, changes: Changes) -> ImportComm
     let number = meta.number + 1;
     ImportCommit {
         header: header(parent, number, root, salt),
-        body: StoredBody {
-            extrinsics: vec![vec![4, 1]],
-            witness: salt.to_le_bytes().to_vec(),
-        },
+        body: StoredBody { extrinsics: vec![vec![4, 1]], witness: salt.to_le_bytes().to_vec() },
         facts: facts(number),
         trie,
         changes,
@@ -100,10 +82,7 @@ fn one_change(salt: u64) -> Changes {
 
 /// Commits a block that has nothing special; returns its hash.
 fn extend(store: &Store, parent: H256, salt: u64, new_best: bool) -> H256 {
-    let block = ImportCommit {
-        new_best,
-        ..child(store, parent, salt, one_change(salt))
-    };
+    let block = ImportCommit { new_best, ..child(store, parent, salt, one_change(salt)) };
     let hash = descent_runtime::header_hash(&block.header);
     store.commit(block).expect("a valid commit");
     hash
@@ -121,23 +100,11 @@ fn extend_by(store: &Store, parent: H256, salt: u64, blocks: u64) -> Vec<H256> {
 }
 
 fn whole_flat_state(store: &Store) -> State {
-    store
-        .best_state()
-        .expect("readable")
-        .pairs(&[], None, usize::MAX)
-        .expect("readable")
-        .into_iter()
-        .collect()
+    store.best_state().expect("readable").pairs(&[], None, usize::MAX).expect("readable").into_iter().collect()
 }
 
 fn whole_state_at(store: &Store, root: H256) -> State {
-    store
-        .state_at(root)
-        .expect("kept")
-        .pairs(&[], None, usize::MAX)
-        .expect("readable")
-        .into_iter()
-        .collect()
+    store.state_at(root).expect("kept").pairs(&[], None, usize::MAX).expect("readable").into_iter().collect()
 }
 
 /// The flat state, the trie, the numbers and the blocks tell the same story.

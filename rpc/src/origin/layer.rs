@@ -19,10 +19,7 @@ impl<S> Layer<S> for OriginLayer {
     type Service = OriginFilter<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        OriginFilter {
-            inner,
-            allowed: self.0.clone(),
-        }
+        OriginFilter { inner, allowed: self.0.clone() }
     }
 }
 
@@ -74,10 +71,7 @@ where
 /// Answer to a page that is not allowed.
 fn refusal() -> Result<HttpResponse, BoxError> {
     let body = HttpBody::from("origin is not allowed\n");
-    Ok(HttpResponse::builder()
-        .status(403)
-        .header("content-type", "text/plain")
-        .body(body)?)
+    Ok(HttpResponse::builder().status(403).header("content-type", "text/plain").body(body)?)
 }
 
 /// Answer to a browser that asks what a page may send.

@@ -113,9 +113,7 @@ impl MemoryNode {
     fn inner(&self) -> Result<std::sync::MutexGuard<'_, Inner>, BackendError> {
         let inner = self.inner.lock().unwrap();
         match inner.broken {
-            true => Err(BackendError::Database {
-                reason: "no such disk".into(),
-            }),
+            true => Err(BackendError::Database { reason: "no such disk".into() }),
             false => Ok(inner),
         }
     }
@@ -130,9 +128,7 @@ impl MemoryNode {
 }
 
 fn block(number: u32, parent_hash: H256, salt: u8) -> Block {
-    let digest = Digest {
-        logs: vec![DigestItem::Seal(*b"upow", vec![salt])],
-    };
+    let digest = Digest { logs: vec![DigestItem::Seal(*b"upow", vec![salt])] };
     let header = Header {
         parent_hash,
         number,
@@ -140,10 +136,7 @@ fn block(number: u32, parent_hash: H256, salt: u8) -> Block {
         extrinsics_root: H256::repeat_byte(0x22),
         digest,
     };
-    Block {
-        header,
-        extrinsics: vec![vec![8, 1, 2], vec![4, 3]],
-    }
+    Block { header, extrinsics: vec![vec![8, 1, 2], vec![4, 3]] }
 }
 
 impl Backend for MemoryNode {
@@ -168,11 +161,7 @@ impl Backend for MemoryNode {
     }
 
     fn health(&self) -> Health {
-        Health {
-            peers: 3,
-            is_syncing: false,
-            should_have_peers: true,
-        }
+        Health { peers: 3, is_syncing: false, should_have_peers: true }
     }
 
     fn subscribe_heads(&self, kind: HeadKind) -> Receiver<Header> {
@@ -239,12 +228,8 @@ impl Backend for MemoryNode {
         let hash = blake2_256(&extrinsic);
         let mut inner = self.inner()?;
         match extrinsic.first() {
-            None => Err(SubmitError::BadFormat {
-                reason: "no bytes".into(),
-            }),
-            Some(1) => Err(SubmitError::Invalid {
-                reason: "Transaction is outdated".into(),
-            }),
+            None => Err(SubmitError::BadFormat { reason: "no bytes".into() }),
+            Some(1) => Err(SubmitError::Invalid { reason: "Transaction is outdated".into() }),
             Some(2) => Err(SubmitError::TemporarilyBanned),
             Some(3) => Err(SubmitError::PriorityTooLow { existing: 9, got: 8 }),
             Some(4) => Err(SubmitError::PoolFull),
@@ -266,10 +251,7 @@ impl Backend for MemoryNode {
 
     fn rounds(&self, from: u32, to: u32) -> Result<Vec<RoundSummary>, BackendError> {
         drop(self.inner()?);
-        Ok((from..=to)
-            .take_while(|index| *index < ROUNDS)
-            .map(training::round)
-            .collect())
+        Ok((from..=to).take_while(|index| *index < ROUNDS).map(training::round).collect())
     }
 
     fn checkpoint(&self, index: u32) -> Result<Option<CheckpointInfo>, BackendError> {

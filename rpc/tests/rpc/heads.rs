@@ -13,9 +13,7 @@ use crate::backend::HEADS_KEPT;
 
 async fn next(heads: &mut Subscription<Header>) -> Header {
     let head = timeout(Duration::from_secs(10), heads.next()).await;
-    head.expect("a head within ten seconds")
-        .expect("an open subscription")
-        .unwrap()
+    head.expect("a head within ten seconds").expect("an open subscription").unwrap()
 }
 
 async fn is_silent(heads: &mut Subscription<Header>) -> bool {
@@ -49,10 +47,8 @@ async fn best_heads_start_with_the_current_one() {
 async fn all_heads_include_forks() {
     let harness = Harness::start().await;
     let client = harness.ws().await;
-    let mut heads: Subscription<Header> = client
-        .subscribe("chain_subscribeAllHeads", rpc_params![], "chain_unsubscribeAllHeads")
-        .await
-        .unwrap();
+    let mut heads: Subscription<Header> =
+        client.subscribe("chain_subscribeAllHeads", rpc_params![], "chain_unsubscribeAllHeads").await.unwrap();
     assert_eq!(next(&mut heads).await, harness.node.header_at(2));
     let fork = harness.node.fork();
     assert_eq!(next(&mut heads).await, fork);
@@ -82,10 +78,8 @@ async fn finalized_heads_follow_finality_only() {
 async fn a_lagging_subscriber_skips_to_the_newest_head() {
     let harness = Harness::start().await;
     let client = harness.ws().await;
-    let mut heads: Subscription<Header> = client
-        .subscribe("chain_subscribeNewHeads", rpc_params![], "chain_unsubscribeNewHeads")
-        .await
-        .unwrap();
+    let mut heads: Subscription<Header> =
+        client.subscribe("chain_subscribeNewHeads", rpc_params![], "chain_unsubscribeNewHeads").await.unwrap();
     next(&mut heads).await;
     for _ in 0..10 * HEADS_KEPT {
         harness.node.extend();
@@ -100,10 +94,8 @@ async fn a_lagging_subscriber_skips_to_the_newest_head() {
 async fn subscription_ids_are_strings() {
     let harness = Harness::start().await;
     let client = harness.ws().await;
-    let heads: Subscription<Header> = client
-        .subscribe("chain_subscribeNewHeads", rpc_params![], "chain_unsubscribeNewHeads")
-        .await
-        .unwrap();
+    let heads: Subscription<Header> =
+        client.subscribe("chain_subscribeNewHeads", rpc_params![], "chain_unsubscribeNewHeads").await.unwrap();
     match heads.kind() {
         SubscriptionKind::Subscription(SubscriptionId::Str(id)) => assert_eq!(id.len(), 16),
         other => panic!("{other:?}"),
@@ -115,9 +107,8 @@ async fn a_subscription_without_a_head_is_refused() {
     let harness = Harness::start().await;
     let client = harness.ws().await;
     harness.node.break_disk();
-    let refused: Result<Subscription<Header>, _> = client
-        .subscribe("chain_subscribeNewHeads", rpc_params![], "chain_unsubscribeNewHeads")
-        .await;
+    let refused: Result<Subscription<Header>, _> =
+        client.subscribe("chain_subscribeNewHeads", rpc_params![], "chain_unsubscribeNewHeads").await;
     let message = refused.unwrap_err().to_string();
     assert!(message.contains("no such disk"), "{message}");
 }
@@ -126,16 +117,10 @@ async fn a_subscription_without_a_head_is_refused() {
 async fn stopping_ends_open_subscriptions() {
     let harness = Harness::start().await;
     let client = harness.ws().await;
-    let mut heads: Subscription<Header> = client
-        .subscribe("chain_subscribeNewHeads", rpc_params![], "chain_unsubscribeNewHeads")
-        .await
-        .unwrap();
+    let mut heads: Subscription<Header> =
+        client.subscribe("chain_subscribeNewHeads", rpc_params![], "chain_unsubscribeNewHeads").await.unwrap();
     next(&mut heads).await;
-    timeout(Duration::from_secs(10), harness.server.stop())
-        .await
-        .expect("a stop within 10 s");
-    let end = timeout(Duration::from_secs(10), heads.next())
-        .await
-        .expect("an end within 10 s");
+    timeout(Duration::from_secs(10), harness.server.stop()).await.expect("a stop within 10 s");
+    let end = timeout(Duration::from_secs(10), heads.next()).await.expect("an end within 10 s");
     assert!(end.is_none());
 }

@@ -27,18 +27,13 @@ async fn malformed_json_is_a_parse_error_and_harms_nobody() {
     }
     let (_, answer) = harness.post(LOCAL, "{\"jsonrpc\":\"2.0\",\"id\":1}").await;
     assert_eq!(body_of(&answer)["error"]["code"], -32600);
-    let (status, _) = harness
-        .raw("GET / HTTP/1.1\r\nConnection: close\r\nHost: localhost", "")
-        .await;
+    let (status, _) = harness.raw("GET / HTTP/1.1\r\nConnection: close\r\nHost: localhost", "").await;
     assert_eq!(status, 405);
 }
 
 #[tokio::test]
 async fn oversized_requests_are_refused() {
-    let config = RpcConfig {
-        max_request_bytes: 2048,
-        ..RpcConfig::default()
-    };
+    let config = RpcConfig { max_request_bytes: 2048, ..RpcConfig::default() };
     let harness = Harness::with(config).await;
     let request = |bytes: usize| {
         let data = "00".repeat(bytes);
@@ -53,21 +48,14 @@ async fn oversized_requests_are_refused() {
 
 #[tokio::test]
 async fn oversized_responses_are_refused() {
-    let config = RpcConfig {
-        max_request_bytes: 1024,
-        max_response_bytes: 1024,
-        ..RpcConfig::default()
-    };
+    let config = RpcConfig { max_request_bytes: 1024, max_response_bytes: 1024, ..RpcConfig::default() };
     let harness = Harness::with(config).await;
     assert_eq!(harness.error("rpc_methods", json!([])).await.0, -32008);
 }
 
 #[tokio::test]
 async fn batches_have_a_limit() {
-    let config = RpcConfig {
-        max_batch_requests: 2,
-        ..RpcConfig::default()
-    };
+    let config = RpcConfig { max_batch_requests: 2, ..RpcConfig::default() };
     let harness = Harness::with(config).await;
     let batch = |count: usize| {
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "system_name", "params": [] });
@@ -81,10 +69,7 @@ async fn batches_have_a_limit() {
 
 #[tokio::test]
 async fn connections_have_a_limit() {
-    let config = RpcConfig {
-        max_connections: 1,
-        ..RpcConfig::default()
-    };
+    let config = RpcConfig { max_connections: 1, ..RpcConfig::default() };
     let harness = Harness::with(config).await;
     let client = harness.ws().await;
     let (status, _) = harness.post(LOCAL, "{}").await;
@@ -94,10 +79,7 @@ async fn connections_have_a_limit() {
 
 #[tokio::test]
 async fn subscriptions_have_a_limit() {
-    let config = RpcConfig {
-        max_subscriptions_per_connection: 1,
-        ..RpcConfig::default()
-    };
+    let config = RpcConfig { max_subscriptions_per_connection: 1, ..RpcConfig::default() };
     let harness = Harness::with(config).await;
     let client = harness.ws().await;
     let subscribe = || client.subscribe("chain_subscribeNewHeads", rpc_params![], "chain_unsubscribeNewHeads");
@@ -121,21 +103,13 @@ async fn a_taken_port_is_named() {
     let error = error.unwrap_err();
     assert!(matches!(&error, RpcStartError::Bind { address: named, .. } if *named == address));
     let message = error.to_string();
-    assert!(
-        message.starts_with(&format!("cannot listen for rpc on {address}: ")),
-        "{message}"
-    );
+    assert!(message.starts_with(&format!("cannot listen for rpc on {address}: ")), "{message}");
     assert!(message.contains("in use"), "{message}");
 }
 
 #[tokio::test]
 async fn an_invalid_configuration_starts_no_server() {
-    let config = RpcConfig {
-        max_connections: 0,
-        ..RpcConfig::default()
-    };
-    let error = start_server(any_port(), config, Arc::new(MemoryNode::new()))
-        .await
-        .unwrap_err();
+    let config = RpcConfig { max_connections: 0, ..RpcConfig::default() };
+    let error = start_server(any_port(), config, Arc::new(MemoryNode::new())).await.unwrap_err();
     assert!(matches!(error, RpcStartError::Config(RpcConfigError::ConnectionLimit)));
 }

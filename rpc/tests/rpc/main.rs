@@ -39,16 +39,11 @@ impl Harness {
     }
 
     fn http(&self) -> HttpClient {
-        HttpClientBuilder::default()
-            .build(format!("http://{}", self.address()))
-            .unwrap()
+        HttpClientBuilder::default().build(format!("http://{}", self.address())).unwrap()
     }
 
     async fn ws(&self) -> WsClient {
-        WsClientBuilder::default()
-            .build(format!("ws://{}", self.address()))
-            .await
-            .unwrap()
+        WsClientBuilder::default().build(format!("ws://{}", self.address())).await.unwrap()
     }
 
     fn address(&self) -> SocketAddr {

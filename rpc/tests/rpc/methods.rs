@@ -58,10 +58,7 @@ async fn rpc_methods_lists_every_name_and_alias() {
         "system_version",
         "unsubscribe_newHead",
     ]);
-    assert_eq!(
-        harness.call("rpc_methods", json!([])).await,
-        json!({ "methods": expected })
-    );
+    assert_eq!(harness.call("rpc_methods", json!([])).await, json!({ "methods": expected }));
 }
 
 #[tokio::test]
@@ -73,14 +70,8 @@ async fn system_methods_answer() {
         ("system_chain", json!("Descent Test")),
         ("system_chainType", json!("Development")),
         ("system_nodeRoles", json!(["Authority"])),
-        (
-            "system_health",
-            json!({ "peers": 3, "isSyncing": false, "shouldHavePeers": true }),
-        ),
-        (
-            "system_properties",
-            json!({ "ss58Format": 42, "tokenDecimals": 12, "tokenSymbol": "DSNT" }),
-        ),
+        ("system_health", json!({ "peers": 3, "isSyncing": false, "shouldHavePeers": true })),
+        ("system_properties", json!({ "ss58Format": 42, "tokenDecimals": 12, "tokenSymbol": "DSNT" })),
     ];
     for (method, answer) in answers {
         assert_eq!(harness.call(method, json!([])).await, answer, "{method}");
@@ -148,16 +139,8 @@ async fn storage_is_read_at_any_kept_block() {
     for (method, value, empty) in [
         ("state_getStorage", json!("0x6f6e65"), json!("0x")),
         ("state_getStorageAt", json!("0x6f6e65"), json!("0x")),
-        (
-            "state_getStorageHash",
-            json!(blake2_256(b"one")),
-            json!(blake2_256(b"")),
-        ),
-        (
-            "state_getStorageHashAt",
-            json!(blake2_256(b"one")),
-            json!(blake2_256(b"")),
-        ),
+        ("state_getStorageHash", json!(blake2_256(b"one")), json!(blake2_256(b""))),
+        ("state_getStorageHashAt", json!(blake2_256(b"one")), json!(blake2_256(b""))),
         ("state_getStorageSize", json!(3), json!(0)),
         ("state_getStorageSizeAt", json!(3), json!(0)),
     ] {
@@ -167,18 +150,12 @@ async fn storage_is_read_at_any_kept_block() {
         assert_eq!(harness.call(method, json!(["0x6164"])).await, Value::Null, "{method}");
         let (code, message, _) = harness.error(method, json!(["0x6162", UNKNOWN])).await;
         assert_eq!(code, 4003, "{method}");
-        assert_eq!(
-            message,
-            format!("Client error: UnknownBlock: Header was not found in the database: {UNKNOWN}")
-        );
+        assert_eq!(message, format!("Client error: UnknownBlock: Header was not found in the database: {UNKNOWN}"));
     }
     let discarded = harness.node.header_at(DISCARDED as usize).hash();
     let (code, message, _) = harness.error("state_getStorage", json!(["0x", discarded])).await;
     assert_eq!(code, 4003);
-    assert!(
-        message.contains(&format!("State already discarded for {discarded:?}")),
-        "{message}"
-    );
+    assert!(message.contains(&format!("State already discarded for {discarded:?}")), "{message}");
 }
 
 #[tokio::test]
@@ -218,14 +195,8 @@ async fn runtime_version_has_substrates_json_form() {
 async fn extrinsics_enter_the_pool_or_say_why_not() {
     let harness = Harness::start().await;
     let submit = "author_submitExtrinsic";
-    assert_eq!(
-        harness.call(submit, json!(["0x0809"])).await,
-        json!(blake2_256(&[8, 9]))
-    );
-    assert_eq!(
-        harness.call("author_pendingExtrinsics", json!([])).await,
-        json!(["0x0809"])
-    );
+    assert_eq!(harness.call(submit, json!(["0x0809"])).await, json!(blake2_256(&[8, 9])));
+    assert_eq!(harness.call("author_pendingExtrinsics", json!([])).await, json!(["0x0809"]));
 
     let cases = [
         ("0x", 1001, "Extrinsic has invalid format: no bytes"),
@@ -241,10 +212,7 @@ async fn extrinsics_enter_the_pool_or_say_why_not() {
     }
     let (_, _, data) = harness.error(submit, json!(["0x01"])).await;
     assert_eq!(data.as_deref(), Some("Transaction is outdated"));
-    assert_eq!(
-        harness.call("author_pendingExtrinsics", json!([])).await,
-        json!(["0x0809"])
-    );
+    assert_eq!(harness.call("author_pendingExtrinsics", json!([])).await, json!(["0x0809"]));
 }
 
 #[tokio::test]
@@ -253,10 +221,7 @@ async fn wrong_parameters_are_named_so() {
     let too_many: Vec<u32> = (0..1025).collect();
     let cases = [
         ("system_accountNextIndex", json!([])),
-        (
-            "system_accountNextIndex",
-            json!(["5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQZ"]),
-        ),
+        ("system_accountNextIndex", json!(["5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQZ"])),
         ("chain_getHeader", json!(["0x1234"])),
         ("chain_getHeader", json!([7])),
         ("chain_getBlock", json!(["latest"])),

@@ -15,10 +15,7 @@ fn upgrade(headers: &str) -> String {
 }
 
 async fn open() -> Harness {
-    let config = RpcConfig {
-        allowed_origins: AllowedOrigins::Any,
-        ..RpcConfig::default()
-    };
+    let config = RpcConfig { allowed_origins: AllowedOrigins::Any, ..RpcConfig::default() };
     Harness::with(config).await
 }
 

@@ -119,14 +119,8 @@ async fn too_many_rounds_are_refused() {
     let harness = Harness::start().await;
     for (params, message) in [
         (json!([0, 1000]), "too many rounds: got 1001, expected at most 1000"),
-        (
-            json!([0, u32::MAX]),
-            "too many rounds: got 4294967296, expected at most 1000",
-        ),
-        (
-            json!([2, 1]),
-            "last round comes before the first: got 1, expected at least 2",
-        ),
+        (json!([0, u32::MAX]), "too many rounds: got 4294967296, expected at most 1000"),
+        (json!([2, 1]), "last round comes before the first: got 1, expected at least 2"),
     ] {
         let error = harness.error("descent_rounds", params).await;
         assert_eq!((error.0, error.1.as_str()), (-32602, message));

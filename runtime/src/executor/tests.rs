@@ -41,15 +41,8 @@ fn a_transfer_moves_money_and_pays_its_fee() {
     assert_eq!(chain.nonce(1), 1);
     assert_eq!((done.fees_burned, done.tips), (fee, 77_000));
     assert_eq!(storage::BURNED.get(chain.reader()), Ok(fee));
-    assert!(matches!(
-        last(&done),
-        RuntimeEvent::System(SystemEvent::ExtrinsicSuccess { .. })
-    ));
-    let moved = BalancesEvent::Transfer {
-        from: account(1),
-        to: account(5),
-        amount: COIN,
-    };
+    assert!(matches!(last(&done), RuntimeEvent::System(SystemEvent::ExtrinsicSuccess { .. })));
+    let moved = BalancesEvent::Transfer { from: account(1), to: account(5), amount: COIN };
     assert!(done.events.iter().any(|record| record.event == moved.clone().into()));
     let stored = storage::EVENTS.get(chain.reader()).expect("set");
     assert_eq!(stored, done.events);
@@ -78,24 +71,15 @@ fn keep_alive_refuses_to_close_the_account() {
     let mut chain = TestChain::new();
     let dest: crate::call::Address = account(5).into();
     let value = 1_000 * COIN - 100_000;
-    let keep = BalancesCall::TransferKeepAlive {
-        dest: dest.clone(),
-        value: 999 * COIN,
-    };
+    let keep = BalancesCall::TransferKeepAlive { dest: dest.clone(), value: 999 * COIN };
     let extrinsic = chain.sign(1, RuntimeCall::Balances(keep));
     chain.block(&account(SEALER), &[extrinsic]);
     assert_eq!(chain.free(&account(5)), 999 * COIN);
 
-    let extrinsic = chain.sign(
-        2,
-        RuntimeCall::Balances(BalancesCall::TransferKeepAlive { dest, value }),
-    );
+    let extrinsic = chain.sign(2, RuntimeCall::Balances(BalancesCall::TransferKeepAlive { dest, value }));
     let left = 1_000 * COIN - fee(&chain, &extrinsic);
     let too_much = left - chain.params.existential_deposit + 1;
-    let keep = BalancesCall::TransferKeepAlive {
-        dest: account(5).into(),
-        value: too_much,
-    };
+    let keep = BalancesCall::TransferKeepAlive { dest: account(5).into(), value: too_much };
     let extrinsic = chain.sign(2, RuntimeCall::Balances(keep));
     let done = chain.block(&account(SEALER), &[extrinsic]);
     assert!(failed_with(&done, TokenError::NotExpendable), "{:?}", last(&done));
@@ -111,10 +95,7 @@ fn allow_death_burns_the_dust_and_keeps_the_nonce() {
     let burned_by_fee = fee(&chain, &extrinsic);
     let done = chain.block(&account(SEALER), &[extrinsic]);
     assert_eq!((chain.free(&account(1)), chain.nonce(1)), (0, 1));
-    let dust = BalancesEvent::DustLost {
-        account: account(1),
-        amount: 400,
-    };
+    let dust = BalancesEvent::DustLost { account: account(1), amount: 400 };
     assert!(done.events.iter().any(|record| record.event == dust.clone().into()));
     let killed = SystemEvent::KilledAccount { account: account(1) };
     assert!(done.events.iter().any(|record| record.event == killed.clone().into()));
@@ -154,10 +135,7 @@ fn odd_transfers() {
     let done = chain.block(&account(SEALER), &[extrinsic]);
     assert!(matches!(
         last(&done),
-        RuntimeEvent::System(SystemEvent::ExtrinsicFailed {
-            dispatch_error: DispatchError::CannotLookup,
-            ..
-        })
+        RuntimeEvent::System(SystemEvent::ExtrinsicFailed { dispatch_error: DispatchError::CannotLookup, .. })
     ));
 }
 
@@ -234,10 +212,7 @@ fn extrinsics_that_no_block_includes() {
     let expected = fee(&chain, &poor) + chain.params.existential_deposit;
     assert_eq!(chain.refused(&[], &poor), E::FeeUnpayable { got: 0, expected });
     let greedy = chain.sign_with(1, call(), Balance::MAX, |_| {});
-    let unpayable = E::FeeUnpayable {
-        got: 1_000 * COIN,
-        expected: Balance::MAX,
-    };
+    let unpayable = E::FeeUnpayable { got: 1_000 * COIN, expected: Balance::MAX };
     assert_eq!(chain.refused(&[], &greedy), unpayable);
 
     let remark = |bytes| RuntimeCall::System(SystemCall::Remark { remark: vec![0; bytes] });
@@ -296,31 +271,13 @@ fn blocks_that_break_a_rule() {
     let mut header = good.clone();
     header.digest.logs.clear();
     assert_eq!(run(&header, &[]), E::Header(header::HeaderError::ItemCount { got: 0 }));
-    let header = Header {
-        number: 2,
-        ..good.clone()
-    };
+    let header = Header { number: 2, ..good.clone() };
     assert_eq!(run(&header, &[]), E::Number { got: 2, expected: 1 });
-    let header = Header {
-        extrinsics_root: H256::zero(),
-        ..good.clone()
-    };
+    let header = Header { extrinsics_root: H256::zero(), ..good.clone() };
     let expected = header::extrinsics_root(&[]);
-    assert_eq!(
-        run(&header, &[]),
-        E::ExtrinsicsRoot {
-            got: H256::zero(),
-            expected
-        }
-    );
+    assert_eq!(run(&header, &[]), E::ExtrinsicsRoot { got: H256::zero(), expected });
     let large = vec![vec![0; 40_000]; 2];
-    assert_eq!(
-        run(&good, &large),
-        E::BlockBytes {
-            got: 80_000,
-            limit: 64 << 10
-        }
-    );
+    assert_eq!(run(&good, &large), E::BlockBytes { got: 80_000, limit: 64 << 10 });
 
     let fine = chain.sign(1, transfer(&account(5), COIN));
     let body = [fine.clone(), fine];
@@ -350,20 +307,14 @@ fn system_items_follow_the_chain() {
     let parent = storage::PARENT_HASH.get(chain.reader()).expect("set");
     assert_eq!(storage::NUMBER.get(chain.reader()), Ok(3));
     assert_eq!(storage::BLOCK_HASH.get(chain.reader(), &2), Ok(Some(parent)));
-    assert_eq!(
-        storage::BLOCK_HASH.get(chain.reader(), &0),
-        Ok(Some(chain.genesis_hash))
-    );
+    assert_eq!(storage::BLOCK_HASH.get(chain.reader(), &0), Ok(Some(chain.genesis_hash)));
     assert_eq!(storage::NOW.get(chain.reader()), Ok(3_000));
     assert_eq!(storage::DIGEST.get(chain.reader()), Ok(chain.tip.digest.clone()));
 }
 
 #[test]
 fn old_block_hashes_go_but_the_first_stays() {
-    let params = crate::params::ChainParams {
-        round_blocks: 50,
-        ..params()
-    };
+    let params = crate::params::ChainParams { round_blocks: 50, ..params() };
     let mut chain = TestChain::with(params);
     chain.run_to(3, &account(SEALER));
     // As if 2400 more blocks had passed: the keys are computed from the number alone.
@@ -382,10 +333,7 @@ fn old_block_hashes_go_but_the_first_stays() {
 fn executing_twice_gives_the_same() {
     let mut chain = TestChain::new();
     chain.run_to(7, &account(SEALER));
-    let body = [
-        chain.sign(1, transfer(&account(5), COIN)),
-        chain.sign(3, receipt(summary(0, 0, 4, 9))),
-    ];
+    let body = [chain.sign(1, transfer(&account(5), COIN)), chain.sign(3, receipt(summary(0, 0, 4, 9)))];
     let first = chain.try_block(&chain.inputs(), &body).expect("valid");
     let second = chain.try_block(&chain.inputs(), &body).expect("valid");
     assert_eq!(first, second);

@@ -63,15 +63,9 @@ where
     assert!(extrinsic.is_signed(GENESIS, GENESIS));
     assert!(!extrinsic.is_signed(H256::zero(), GENESIS));
     assert!(!extrinsic.is_signed(GENESIS, H256::zero()));
-    let changed = SignedExtrinsic {
-        tip: 1,
-        ..extrinsic.clone()
-    };
+    let changed = SignedExtrinsic { tip: 1, ..extrinsic.clone() };
     assert!(!changed.is_signed(GENESIS, GENESIS));
-    let stolen = SignedExtrinsic {
-        signer: account(2),
-        ..extrinsic
-    };
+    let stolen = SignedExtrinsic { signer: account(2), ..extrinsic };
     assert!(!stolen.is_signed(GENESIS, GENESIS));
 }
 
@@ -109,10 +103,7 @@ fn version() {
 fn address_kind() {
     let mut bytes = body(&signed(remark(1)));
     bytes[1] = 3;
-    assert_eq!(
-        SignedExtrinsic::decode(&framed(&bytes)),
-        Err(ExtrinsicError::AddressKind)
-    );
+    assert_eq!(SignedExtrinsic::decode(&framed(&bytes)), Err(ExtrinsicError::AddressKind));
 }
 
 #[test]

@@ -1,21 +1,11 @@
 use super::*;
 
 fn pre() -> PreDigest {
-    PreDigest {
-        sealer: AccountId::new([5; 32]),
-        lane: 7,
-        timestamp_ms: 1_234,
-    }
+    PreDigest { sealer: AccountId::new([5; 32]), lane: 7, timestamp_ms: 1_234 }
 }
 
 fn header() -> Header {
-    unsealed_header(
-        H256::repeat_byte(1),
-        9,
-        H256::repeat_byte(2),
-        H256::repeat_byte(3),
-        &pre(),
-    )
+    unsealed_header(H256::repeat_byte(1), 9, H256::repeat_byte(2), H256::repeat_byte(3), &pre())
 }
 
 #[test]

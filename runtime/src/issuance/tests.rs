@@ -9,15 +9,10 @@ fn issuance_schedule() {
     assert_eq!(check_issuance(&state), Ok(()));
     let expected = storage::TOTAL_ISSUANCE.get(&state).expect("set");
     storage::TOTAL_ISSUANCE.put(&mut state, &(expected + 1));
-    let error = RuntimeError::IssuanceSchedule {
-        got: expected + 1,
-        expected,
-    };
+    let error = RuntimeError::IssuanceSchedule { got: expected + 1, expected };
     assert_eq!(check_issuance(&state), Err(error));
     storage::BURNED.put(&mut state, &Balance::MAX);
-    let error = RuntimeError::Overflow {
-        what: "issuance by schedule",
-    };
+    let error = RuntimeError::Overflow { what: "issuance by schedule" };
     assert_eq!(check_issuance(&state), Err(error));
 }
 
@@ -41,14 +36,7 @@ fn balance_sum() {
 
     storage::TOTAL_ISSUANCE.put(&mut state, &(issued + 5));
     assert_eq!(check_block(&state), Ok(()));
-    storage::POTS.put(
-        &mut state,
-        &0,
-        &Pot {
-            shares: 1,
-            inclusion: 2,
-        },
-    );
+    storage::POTS.put(&mut state, &0, &Pot { shares: 1, inclusion: 2 });
     let (got, expected) = sums(check_block(&state));
     assert_eq!(got, expected + 3);
 }

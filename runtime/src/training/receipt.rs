@@ -190,9 +190,7 @@ fn round_is_open(params: &ChainParams, number: BlockNumber, summary: &ReceiptSum
 
 fn range_end(summary: &ReceiptSummary) -> Result<u32, ReceiptError> {
     let (start, count) = (summary.start, summary.count);
-    start
-        .checked_add(count)
-        .ok_or(ReceiptError::IndexOverflow { start, count })
+    start.checked_add(count).ok_or(ReceiptError::IndexOverflow { start, count })
 }
 
 fn start_is_next(state: &dyn StateRead, account: &AccountId, summary: &ReceiptSummary) -> Result<(), ReceiptError> {

@@ -34,9 +34,7 @@ pub(crate) fn apply(
     let round = settled;
     let ledger = Ledger::collect(params, &*state, round)?;
     let pot = storage::POTS.get_or_default(&*state, &round)?;
-    let price = storage::ROUNDS
-        .get(&*state, &round)?
-        .map_or(Balance::MAX, |info| info.share_price);
+    let price = storage::ROUNDS.get(&*state, &round)?.map_or(Balance::MAX, |info| info.share_price);
 
     let total = ledger.total_shares();
     let mut shares_paid: Balance = 0;
@@ -48,13 +46,7 @@ pub(crate) fn apply(
         balances::burn(state, fee)?;
         // `fee` is at most `pay`.
         let paid = balances::deposit_or_burn(params, state, events, account, pay - fee)?;
-        events.push(TrainingEvent::SharesPaid {
-            account: account.clone(),
-            round,
-            shares: claim.shares,
-            paid,
-            fee,
-        });
+        events.push(TrainingEvent::SharesPaid { account: account.clone(), round, shares: claim.shares, paid, fee });
     }
     let included = ledger.includers.values().sum::<u64>();
     let mut inclusion_paid: Balance = 0;
@@ -159,10 +151,7 @@ impl Leftover {
     fn of(pot: Balance, paid: Balance) -> Self {
         let left = pot.saturating_sub(paid);
         let carried = left.min(pot / CARRY_PART);
-        Self {
-            carried,
-            burned: left - carried,
-        }
+        Self { carried, burned: left - carried }
     }
 }
 
@@ -170,10 +159,7 @@ impl Leftover {
 fn carry(state: &mut Overlay<'_>, round: u32, shares: Balance, inclusion: Balance) -> Result<(), RuntimeError> {
     let overflow = RuntimeError::Overflow { what: "carried pot" };
     let next = round.checked_add(1).ok_or(overflow.clone())?;
-    let Pot {
-        shares: own,
-        inclusion: own_inclusion,
-    } = storage::POTS.get_or_default(&*state, &next)?;
+    let Pot { shares: own, inclusion: own_inclusion } = storage::POTS.get_or_default(&*state, &next)?;
     let pot = Pot {
         shares: own.checked_add(shares).ok_or(overflow.clone())?,
         inclusion: own_inclusion.checked_add(inclusion).ok_or(overflow)?,

@@ -36,9 +36,7 @@ pub fn step_receipts(
     for block in first..=last {
         let records = storage::RECEIPTS_AT.get_or_default(&overlay, &block)?;
         receipts.extend(
-            records
-                .into_iter()
-                .filter(|record| record.summary.round == round && record.status == ReceiptStatus::Valid),
+            records.into_iter().filter(|record| record.summary.round == round && record.status == ReceiptStatus::Valid),
         );
     }
     Ok(receipts)

@@ -28,11 +28,7 @@ fn submit(chain: &mut TestChain, seed: u8, summary: ReceiptSummary) -> H256 {
 /// First emission of the test parameters, and its parts.
 fn first_emission() -> (Balance, Balance, Balance) {
     let emission = params().emission(0);
-    (
-        emission * 30 / 100,
-        emission * 5 / 100,
-        emission - emission * 30 / 100 - emission * 5 / 100,
-    )
+    (emission * 30 / 100, emission * 5 / 100, emission - emission * 30 / 100 - emission * 5 / 100)
 }
 
 #[test]
@@ -88,10 +84,7 @@ fn the_step_starts_the_next_round() {
     let seals = storage::SEAL_SHARES.get_or_default(chain.reader(), &0).expect("memory");
     assert_eq!(seals.get(&account(SEALER)), Some(&8));
     chain.run_to(10, &account(SEALER));
-    assert_eq!(
-        storage::ROUND_SQUARES.get(chain.reader()).map(|squares| squares.len()),
-        Ok(1)
-    );
+    assert_eq!(storage::ROUND_SQUARES.get(chain.reader()).map(|squares| squares.len()), Ok(1));
 }
 
 #[test]
@@ -105,26 +98,14 @@ fn the_step_reads_receipts_whose_verdict_is_known() {
     let second = submit(&mut chain, MINER, summary(0, 4, 4, 9));
     let late = submit(&mut chain, MINER, summary(0, 8, 4, 9));
     let verdicts = chain.inputs().verdicts;
-    assert_eq!(
-        verdicts,
-        [Verdict {
-            receipt: second,
-            valid: true
-        }]
-    );
+    assert_eq!(verdicts, [Verdict { receipt: second, valid: true }]);
     let ids = |verdicts: &[Verdict]| -> Vec<H256> {
         let receipts = step_receipts(&chain.params, chain.reader(), 8, verdicts).expect("due");
         receipts.into_iter().map(|record| record.id).collect()
     };
     assert_eq!(ids(&verdicts), [first, second]);
     // A verdict of the very block counts, and takes the account's other receipts with it.
-    assert_eq!(
-        ids(&[Verdict {
-            receipt: second,
-            valid: false
-        }]),
-        []
-    );
+    assert_eq!(ids(&[Verdict { receipt: second, valid: false }]), []);
     assert_eq!(step_receipts(&chain.params, chain.reader(), 9, &[]), Ok(vec![]));
 
     chain.run_to(8, &account(SEALER));
@@ -154,12 +135,7 @@ fn a_mismatch_voids_all_that_is_not_paid_yet() {
     let done = chain.block(&account(SEALER), &[]);
     let mut voided = Vec::new();
     for event in training_events(&done) {
-        if let TrainingEvent::ReceiptVoided {
-            receipt,
-            account: who,
-            because,
-        } = event
-        {
+        if let TrainingEvent::ReceiptVoided { receipt, account: who, because } = event {
             assert_eq!((who, because), (account(MINER), bad));
             voided.push(receipt);
         }
@@ -225,10 +201,7 @@ fn settlement_pays_pro_rata_in_the_first_round() {
     assert_eq!(storage::POTS.get(chain.reader(), &0), Ok(None));
     assert_eq!(storage::SEAL_SHARES.get(chain.reader(), &0), Ok(None));
     assert_eq!(storage::RECEIPTS_AT.get(chain.reader(), &1), Ok(None));
-    assert_eq!(
-        storage::NEXT_INDEX.get(chain.reader(), &(0, account(MINER), 0)),
-        Ok(None)
-    );
+    assert_eq!(storage::NEXT_INDEX.get(chain.reader(), &(0, account(MINER), 0)), Ok(None));
     assert_eq!(storage::SHARE_PRICE.get(chain.reader()), Ok(pot.shares / total));
     assert!(storage::ROUNDS.get(chain.reader(), &0).expect("memory").is_some());
 }
@@ -239,11 +212,7 @@ fn settlement_pays_the_price_carries_a_quarter_and_burns_the_rest() {
     // A busy round 0 makes a low price.
     submit(&mut chain, MINER, summary(0, 0, 4, 128));
     chain.run_to(24, &account(SEALER));
-    let price = storage::ROUNDS
-        .get(chain.reader(), &3)
-        .expect("memory")
-        .expect("made")
-        .share_price;
+    let price = storage::ROUNDS.get(chain.reader(), &3).expect("memory").expect("made").share_price;
     assert_eq!(storage::SHARE_PRICE.get(chain.reader()), Ok(price));
     // Nobody but the sealer works in round 3.
     chain.run_to(41, &account(SEALER));
@@ -256,19 +225,10 @@ fn settlement_pays_the_price_carries_a_quarter_and_burns_the_rest() {
     assert!(pot.shares - paid > pot.shares / 4);
     let carried = pot.shares / 4 + pot.inclusion / 4;
     let lost = pot.shares + pot.inclusion - paid - carried;
-    let settled = TrainingEvent::RoundSettled {
-        round: 3,
-        shares: 8,
-        paid,
-        carried,
-        burned: lost,
-    };
+    let settled = TrainingEvent::RoundSettled { round: 3, shares: 8, paid, carried, burned: lost };
     assert!(training_events(&done).contains(&settled));
     assert_eq!(storage::BURNED.get(chain.reader()), Ok(burned + lost));
-    let expected = Pot {
-        shares: next.shares + pot.shares / 4,
-        inclusion: next.inclusion + pot.inclusion / 4,
-    };
+    let expected = Pot { shares: next.shares + pot.shares / 4, inclusion: next.inclusion + pot.inclusion / 4 };
     assert_eq!(storage::POTS.get(chain.reader(), &4), Ok(Some(expected)));
 }
 
@@ -282,12 +242,7 @@ fn fees_stop_at_the_pay() {
     let done = chain.run_to(18, &account(SEALER)).expect("ran");
     assert_eq!(chain.free(&account(MINER)), 0);
     let paid = training_events(&done).into_iter().find_map(|event| match event {
-        TrainingEvent::SharesPaid {
-            account: who,
-            paid,
-            fee,
-            ..
-        } if who == account(MINER) => Some((paid, fee > 0)),
+        TrainingEvent::SharesPaid { account: who, paid, fee, .. } if who == account(MINER) => Some((paid, fee > 0)),
         _ => None,
     });
     assert_eq!(paid, Some((0, true)));
@@ -327,10 +282,7 @@ fn inputs_must_be_those_of_the_block() {
     assert_eq!(refused(2, |i| seal(i).squares.truncate(1)), squares);
     let count = E::VerdictCount { got: 0, expected: 1 };
     assert_eq!(refused(3, |i| i.verdicts.clear()), count);
-    let verdict = Verdict {
-        receipt: H256::zero(),
-        valid: true,
-    };
+    let verdict = Verdict { receipt: H256::zero(), valid: true };
     let unexpected = verdict.clone();
     let count = E::VerdictCount { got: 1, expected: 0 };
     assert_eq!(refused(4, |i| i.verdicts.push(unexpected)), count);
@@ -353,10 +305,7 @@ fn the_genesis_block_has_no_seal() {
     let mut other = TestChain::new();
     other.block(&account(SEALER), &[]);
     let inputs = other.inputs();
-    assert_eq!(
-        TestChain::new().try_block(&inputs, &[]),
-        Err(RuntimeError::SealUnexpected)
-    );
+    assert_eq!(TestChain::new().try_block(&inputs, &[]), Err(RuntimeError::SealUnexpected));
 }
 
 #[test]

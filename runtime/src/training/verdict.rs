@@ -58,9 +58,7 @@ pub(crate) fn apply(
     let mut events = Vec::new();
     let mut failed = BTreeMap::<AccountId, H256>::new();
     let mut records = storage::RECEIPTS_AT.get_or_default(&*state, &block)?;
-    let pending = records
-        .iter_mut()
-        .filter(|record| record.status == ReceiptStatus::Pending);
+    let pending = records.iter_mut().filter(|record| record.status == ReceiptStatus::Pending);
     for (record, verdict) in pending.zip(verdicts) {
         if verdict.valid {
             record.status = ReceiptStatus::Valid;
@@ -80,18 +78,11 @@ pub(crate) fn apply(
 
 fn verdicts_are_those_due(due: &[ReceiptRecord], verdicts: &[Verdict]) -> Result<(), RuntimeError> {
     if verdicts.len() != due.len() {
-        return Err(RuntimeError::VerdictCount {
-            got: verdicts.len(),
-            expected: due.len(),
-        });
+        return Err(RuntimeError::VerdictCount { got: verdicts.len(), expected: due.len() });
     }
     for (position, (verdict, record)) in verdicts.iter().zip(due).enumerate() {
         if verdict.receipt != record.id {
-            return Err(RuntimeError::VerdictReceipt {
-                position,
-                got: verdict.receipt,
-                expected: record.id,
-            });
+            return Err(RuntimeError::VerdictReceipt { position, got: verdict.receipt, expected: record.id });
         }
     }
     Ok(())
@@ -144,9 +135,5 @@ fn void_unsettled(
 }
 
 fn voided(record: &ReceiptRecord, because: H256) -> TrainingEvent {
-    TrainingEvent::ReceiptVoided {
-        receipt: record.id,
-        account: record.account.clone(),
-        because,
-    }
+    TrainingEvent::ReceiptVoided { receipt: record.id, account: record.account.clone(), because }
 }

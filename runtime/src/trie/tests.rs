@@ -31,14 +31,8 @@ fn removing_a_missing_prefix_changes_nothing() {
 
 #[test]
 fn pairs_are_paged_under_a_prefix() {
-    let state = MemoryState::new(&changes(&[
-        ("a", "0"),
-        ("b1", "1"),
-        ("b2", "2"),
-        ("b3", "3"),
-        ("c", "4"),
-    ]))
-    .expect("memory");
+    let state =
+        MemoryState::new(&changes(&[("a", "0"), ("b1", "1"), ("b2", "2"), ("b3", "3"), ("c", "4")])).expect("memory");
     let keys = |prefix: &[u8], after: Option<&[u8]>, limit| -> Vec<String> {
         pairs(state.nodes(), state.root(), prefix, after, limit)
             .expect("memory")
@@ -93,10 +87,7 @@ fn a_missing_root_is_named() {
     let state = MemoryState::default();
     let missing = Err(TrieError::Missing { hash: root });
     assert_eq!(read(state.nodes(), root, b"a"), missing);
-    assert_eq!(
-        state_root_after(state.nodes(), root, &changes(&[("a", "1")])),
-        Err(TrieError::Missing { hash: root })
-    );
+    assert_eq!(state_root_after(state.nodes(), root, &changes(&[("a", "1")])), Err(TrieError::Missing { hash: root }));
 }
 
 #[test]

@@ -20,32 +20,17 @@ const RUNS: &[Run] = &[
     Run {
         name: "run 1: 600 s blocks at the easiest target",
         anchor_bits: 0x1d00ffff,
-        rows: &[
-            (1200, 1, 0x1d00ffff),
-            (1800, 2, 0x1d00ffff),
-            (3600, 5, 0x1d00ffff),
-            (6600, 10, 0x1d00ffff),
-        ],
+        rows: &[(1200, 1, 0x1d00ffff), (1800, 2, 0x1d00ffff), (3600, 5, 0x1d00ffff), (6600, 10, 0x1d00ffff)],
     },
     Run {
         name: "run 2: 600 s blocks at an arbitrary target",
         anchor_bits: 0x1a2b3c4d,
-        rows: &[
-            (1200, 1, 0x1a2b3c4d),
-            (1800, 2, 0x1a2b3c4d),
-            (3600, 5, 0x1a2b3c4d),
-            (6600, 10, 0x1a2b3c4d),
-        ],
+        rows: &[(1200, 1, 0x1a2b3c4d), (1800, 2, 0x1a2b3c4d), (3600, 5, 0x1a2b3c4d), (6600, 10, 0x1a2b3c4d)],
     },
     Run {
         name: "run 3: 600 s blocks at the hardest target",
         anchor_bits: 0x01010000,
-        rows: &[
-            (1200, 1, 0x01010000),
-            (1800, 2, 0x01010000),
-            (3600, 5, 0x01010000),
-            (6600, 10, 0x01010000),
-        ],
+        rows: &[(1200, 1, 0x01010000), (1800, 2, 0x01010000), (3600, 5, 0x01010000), (6600, 10, 0x01010000)],
     },
     Run {
         name: "run 4: a half-life later with every block, from hardest to easiest",
@@ -149,16 +134,8 @@ const MILLISECONDS: &[(i128, i64, &str)] = &[
     (170097, 5, "47e16d35d19a61de2d8d3290da12a22a01afe1cdd614e440260567"),
     (6554412, 100, "cca0950d8bc7f115ca02dddc7772e369016c0f7c123a72dcc3dad8"),
     (24563767, 400, "e62061fd5965067ecee1b29159db4dabd2b19102893383099bfd292"),
-    (
-        59355663,
-        1000,
-        "36f9bfb3af7b756fad5cd10396a21346cbefc1bf33a44ab72e36108b",
-    ),
-    (
-        18446744073709551615,
-        0,
-        "36f9bfb3af7b756fad5cd10396a21346cbefc1bf33a44ab72e36108b",
-    ),
+    (59355663, 1000, "36f9bfb3af7b756fad5cd10396a21346cbefc1bf33a44ab72e36108b"),
+    (18446744073709551615, 0, "36f9bfb3af7b756fad5cd10396a21346cbefc1bf33a44ab72e36108b"),
     (-9223372036854775808, 4294967295, "1"),
     (1700000000000, 4294967295, "1"),
 ];
@@ -201,10 +178,6 @@ fn asert_in_milliseconds_at_full_width() {
     let [anchor, limit] = [4_000_000_000_000, 20_000_000_000].map(|d| Difficulty(d).target().value());
     for &(time, height, expected) in MILLISECONDS {
         let target = asert(anchor, 10_000, 3_600_000, time, height, limit);
-        assert_eq!(
-            format!("{target:x}"),
-            expected,
-            "time delta {time}, height delta {height}"
-        );
+        assert_eq!(format!("{target:x}"), expected, "time delta {time}, height delta {height}");
     }
 }

@@ -142,10 +142,13 @@ fn templates_are_the_miners_own_headers_of_the_round() {
     assert_eq!(r.details(|d| d.indices[1].template = 2), ReceiptError::TemplateIndex { got: 2, limit: 2 });
     let source = HeaderError::ItemCount { got: 0 };
     assert_eq!(r.details(|d| d.templates[1].digest.logs.clear()), ReceiptError::TemplateHeader { position: 1, source });
-    let sealed = |d: &mut ReceiptDetails| d.templates[1] = with_seal(d.templates[1].clone(), Vec::new()).expect("no seal yet");
+    let sealed =
+        |d: &mut ReceiptDetails| d.templates[1] = with_seal(d.templates[1].clone(), Vec::new()).expect("no seal yet");
     assert_eq!(r.details(sealed), ReceiptError::TemplateSealed { position: 1 });
     let other = |d: &mut ReceiptDetails| edit_pre(&mut d.templates[1], |pre| pre.sealer = account("Mallory"));
-    assert!(matches!(r.details(other), ReceiptError::TemplateMiner { position: 1, got_account, .. } if *got_account == account("Mallory")));
+    assert!(
+        matches!(r.details(other), ReceiptError::TemplateMiner { position: 1, got_account, .. } if *got_account == account("Mallory"))
+    );
     let other = |d: &mut ReceiptDetails| edit_pre(&mut d.templates[1], |pre| pre.lane = 8);
     assert!(matches!(r.details(other), ReceiptError::TemplateMiner { position: 1, got_lane: 8, lane: 7, .. }));
     let parent = H256::repeat_byte(5);
@@ -172,7 +175,16 @@ fn leaves_sum_to_gradient() {
     }
     assert!(matches!(r.details(|d| d.indices[0].leaf = d.indices[1].leaf), ReceiptError::Sum { .. }));
     let error = r.details(|d| d.indices[1].leaf[..4].fill(0xff));
-    assert!(matches!(error, ReceiptError::Leaf { offset: 1, source: LatticeError::FirstResidue { .. } | LatticeError::SecondResidue { .. } }), "{error}");
+    assert!(
+        matches!(
+            error,
+            ReceiptError::Leaf {
+                offset: 1,
+                source: LatticeError::FirstResidue { .. } | LatticeError::SecondResidue { .. }
+            }
+        ),
+        "{error}"
+    );
     let error = r.blob(&[&r.built.blob[..], &[0]].concat());
     assert!(matches!(error, ReceiptError::Gradient(GradientCodecError::TrailingBytes { .. })));
     let error = r.blob(&r.built.blob[1..]);

@@ -58,7 +58,10 @@ fn every_field_of_the_seal_is_checked() {
     let f = Fixture::new();
     let seal = f.seal();
     let tensors = seal.squares.len();
-    assert_eq!(f.resealed(|s, _| drop(s.squares.pop())), SealError::SquaresCount { got: tensors - 1, expected: tensors });
+    assert_eq!(
+        f.resealed(|s, _| s.squares.truncate(tensors - 1)),
+        SealError::SquaresCount { got: tensors - 1, expected: tensors }
+    );
     let (layer, op) = (999, seal.tile.op);
     assert_eq!(f.resealed(|s, _| s.tile.layer = layer), SealError::Tile(TileError::NoSuchProduct { layer, op }));
     let (layer, op) = (seal.tile.layer, 3);
@@ -77,8 +80,14 @@ fn every_field_of_the_seal_is_checked() {
     // K binds index and base, the witness both commitments.
     assert!(matches!(f.resealed(|s, _| s.index += 1), SealError::Witness(WitnessError::Ticket { .. })));
     assert!(matches!(f.resealed(|s, _| s.base.0[0] ^= 1), SealError::Witness(WitnessError::Ticket { .. })));
-    assert!(matches!(f.resealed(|s, _| s.com_a.0[0] ^= 1), SealError::Witness(WitnessError::Commitment { side: 'A', .. })));
-    assert!(matches!(f.resealed(|s, _| s.com_b.0[0] ^= 1), SealError::Witness(WitnessError::Commitment { side: 'B', .. })));
+    assert!(matches!(
+        f.resealed(|s, _| s.com_a.0[0] ^= 1),
+        SealError::Witness(WitnessError::Commitment { side: 'A', .. })
+    ));
+    assert!(matches!(
+        f.resealed(|s, _| s.com_b.0[0] ^= 1),
+        SealError::Witness(WitnessError::Commitment { side: 'B', .. })
+    ));
 
     // What only recomputing the microbatch can tell.
     let leaf = |x: u8| H256(std::array::from_fn(|i| if i == 0 { seal.leaf.0[0] ^ x } else { seal.leaf.0[i] }));
@@ -128,7 +137,8 @@ fn operands_are_the_models() {
     let f = Fixture::new();
     let mut context = f.chain.context(f.block.header.parent_hash);
     let weights = initial(&ModelConfig::TINY, &[9; 32]);
-    context.weights = Arc::new(PreparedWeights::new(f.chain.engine.platform(), &ModelConfig::TINY, weights).expect("own model"));
+    context.weights =
+        Arc::new(PreparedWeights::new(f.chain.engine.platform(), &ModelConfig::TINY, weights).expect("own model"));
     let error = f.chain.check(&mined_on(&f, &context)).expect_err("false weights");
     assert!(matches!(seal_error(error), SealError::Operands { .. }));
 }
@@ -152,7 +162,9 @@ fn microbatch_proves_seal_without_trusting_the_witness() {
         edit(&mut sealed);
         microbatch_proves_seal(&f.chain.engine, &context, &sealed).expect_err("false")
     };
-    assert!(matches!(error(&|s| s.seal.t0.0[0] ^= 1), SealError::Ticket { expected, .. } if expected != sealed.seal.t0));
+    assert!(
+        matches!(error(&|s| s.seal.t0.0[0] ^= 1), SealError::Ticket { expected, .. } if expected != sealed.seal.t0)
+    );
     assert!(matches!(error(&|s| s.seal.com_b.0[0] ^= 1), SealError::Operands { .. }));
     assert!(matches!(error(&|s| s.seal.tile.layer = 999), SealError::Tile(TileError::NoSuchProduct { .. })));
     // The same microbatch under another name is another one.

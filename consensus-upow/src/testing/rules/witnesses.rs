@@ -1,6 +1,5 @@
 //! Every variant of [`WitnessError`]: what strangers can send with a header.
 
-use codec::Encode;
 use descent_runtime::H256;
 use ml_kernels::config::Dims;
 use ml_kernels::product::{Operand, ProductError, TILE};
@@ -29,7 +28,7 @@ fn witness_has_one_length() {
     assert_eq!(f.block.witness.len(), expected);
     let error = |edit: &dyn Fn(&mut Vec<u8>)| witness_error(f.resealed(|_, witness| edit(witness)));
     assert_eq!(error(&|w| w.clear()), WitnessError::Length { got: 0, expected });
-    assert_eq!(error(&|w| drop(w.pop())), WitnessError::Length { got: expected - 1, expected });
+    assert_eq!(error(&|w| w.truncate(expected - 1)), WitnessError::Length { got: expected - 1, expected });
     assert_eq!(error(&|w| w.push(0)), WitnessError::Length { got: expected + 1, expected });
 }
 
@@ -56,7 +55,10 @@ fn every_byte_of_the_witness_is_bound() {
     for entry in 0..dims.n / TILE {
         let side_b = error(lists + dims.m + 32 * entry);
         let own = entry == usize::from(seal.tile.col);
-        assert!(matches!((own, side_b), (true, WitnessError::Strip { side: 'B', .. }) | (false, WitnessError::Commitment { side: 'B', .. })));
+        assert!(matches!(
+            (own, side_b),
+            (true, WitnessError::Strip { side: 'B', .. }) | (false, WitnessError::Commitment { side: 'B', .. })
+        ));
     }
 }
 
@@ -84,7 +86,9 @@ fn operands_are_int7() {
 fn another_operand_draws_another_ticket() {
     let f = Fixture::new();
     let dims = dims(&f);
-    let error = f.resealed(|seal, witness| with_strip(seal, witness, dims, |strip| strip[5] = if strip[5] == 0 { 1 } else { 0 }));
+    let error = f.resealed(|seal, witness| {
+        with_strip(seal, witness, dims, |strip| strip[5] = if strip[5] == 0 { 1 } else { 0 })
+    });
     assert!(matches!(witness_error(error), WitnessError::Ticket { expected, .. } if expected == f.seal().t0));
 }
 
@@ -124,5 +128,4 @@ fn missing_or_foreign_witness_says_nothing_about_the_header() {
     assert!(matches!(seal_error(error), SealError::WitnessDigest { expected, .. } if expected == f.seal().witness));
     // The header itself stays acceptable.
     f.chain.check(&f.block).expect("valid");
-    assert!(!f.seal().encode().is_empty());
 }

@@ -6,10 +6,7 @@ use super::*;
 fn a_fresh_store_is_at_genesis() {
     let (_folder, store) = fresh();
     let genesis = genesis(0);
-    let at = BlockRef {
-        number: 0,
-        hash: genesis.hash(),
-    };
+    let at = BlockRef { number: 0, hash: genesis.hash() };
     assert_eq!((store.best().unwrap(), store.finalized().unwrap()), (at, at));
     assert_eq!(store.leaves().unwrap(), [at]);
     assert_eq!(store.header(&at.hash).unwrap(), Some(genesis.header.clone()));
@@ -41,14 +38,7 @@ fn numbers_follow_the_parents() {
     let (_folder, store) = fresh();
     let mut block = child(&store, genesis(0).hash(), 1, one_change(1));
     block.header.number = 2;
-    assert!(matches!(
-        store.commit(block),
-        Err(StoreError::WrongNumber {
-            got: 2,
-            expected: 1,
-            ..
-        })
-    ));
+    assert!(matches!(store.commit(block), Err(StoreError::WrongNumber { got: 2, expected: 1, .. })));
 }
 
 #[test]
@@ -59,12 +49,7 @@ fn a_reorganisation_moves_numbers_and_state() {
     let first = extend(&store, root, 20, false);
     let second = extend(&store, first, 21, false);
     assert_eq!(store.best().unwrap().hash, old[2]);
-    let block = child(
-        &store,
-        second,
-        22,
-        Changes::from([(vec![0, 0], None), (vec![9], Some(vec![1]))]),
-    );
+    let block = child(&store, second, 22, Changes::from([(vec![0, 0], None), (vec![9], Some(vec![1]))]));
     let third = descent_runtime::header_hash(&block.header);
     let route = store.commit(block).unwrap();
     let at = |number, hash| BlockRef { number, hash };
@@ -99,19 +84,11 @@ fn forks_below_the_finalized_block_are_refused() {
     let fork_child = child(&store, fork, 51, one_change(51));
     let late_fork = child(&store, root, 52, one_change(52));
     extend_by(&store, root, 1, 5);
-    let refused = |block| {
-        matches!(
-            store.commit(block),
-            Err(StoreError::BelowFinalized { finalized: 1, .. })
-        )
-    };
+    let refused = |block| matches!(store.commit(block), Err(StoreError::BelowFinalized { finalized: 1, .. }));
     assert!(refused(fork_child), "a fork that finality has left");
     assert!(refused(late_fork), "a new fork below");
     assert_eq!(store.leaves().unwrap().len(), 1, "a dead fork is no leaf");
-    assert!(
-        store.header(&fork).unwrap().is_some(),
-        "it is forgotten only with the state below"
-    );
+    assert!(store.header(&fork).unwrap().is_some(), "it is forgotten only with the state below");
 }
 
 #[test]
@@ -152,10 +129,7 @@ fn flat_and_trie_pages_agree() {
     for prefix in [&[][..], &[1], &[1, 5], &[1, 6], &[9]] {
         for after in [None, Some(&[1, 5][..]), Some(&[1, 6]), Some(&[0])] {
             for limit in [0, 1, 3, 100] {
-                let pages = (
-                    flat.pairs(prefix, after, limit).unwrap(),
-                    trie.pairs(prefix, after, limit).unwrap(),
-                );
+                let pages = (flat.pairs(prefix, after, limit).unwrap(), trie.pairs(prefix, after, limit).unwrap());
                 assert_eq!(pages.0, pages.1, "{prefix:?} {after:?} {limit}");
             }
         }
@@ -171,10 +145,7 @@ fn sidecars_come_with_the_block_or_before() {
     block.sidecars = vec![(details, b"details".to_vec())];
     let missing = store.commit(block.clone());
     assert!(matches!(missing, Err(StoreError::MissingSidecar { digest, .. }) if digest == blob));
-    assert!(
-        !store.has_sidecar(&details).unwrap(),
-        "nothing of a refused block stays"
-    );
+    assert!(!store.has_sidecar(&details).unwrap(), "nothing of a refused block stays");
     block.sidecars.push((blob, b"blob".to_vec()));
     store.commit(block).unwrap();
     assert_eq!(store.sidecar(&blob).unwrap(), Some(b"blob".to_vec()));
@@ -189,10 +160,7 @@ fn a_sidecar_without_a_receipt_is_refused() {
     let (_folder, store) = fresh();
     let mut block = child(&store, genesis(0).hash(), 1, one_change(1));
     block.sidecars = vec![(H256::repeat_byte(1), Vec::new())];
-    assert!(matches!(
-        store.commit(block),
-        Err(StoreError::UnreferencedSidecar { .. })
-    ));
+    assert!(matches!(store.commit(block), Err(StoreError::UnreferencedSidecar { .. })));
 }
 
 #[test]
@@ -200,10 +168,7 @@ fn a_checkpoint_is_that_of_the_state() {
     let (_folder, store) = fresh();
     let mut block = child(&store, genesis(0).hash(), 1, one_change(1));
     block.checkpoint = Some((H256::repeat_byte(5), vec![(0, vec![1; 10]), (3, vec![2; 5])]));
-    assert!(matches!(
-        store.commit(block.clone()),
-        Err(StoreError::WrongCheckpoint { .. })
-    ));
+    assert!(matches!(store.commit(block.clone()), Err(StoreError::WrongCheckpoint { .. })));
     block.facts.checkpoint_root = H256::repeat_byte(5);
     store.commit(block).unwrap();
     let root = H256::repeat_byte(5);

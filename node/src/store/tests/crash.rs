@@ -19,14 +19,9 @@ fn a_killed_process_loses_nothing_it_reported() {
     let mut reported = Vec::new();
     for commits in [1, 17, 40, 5, 66] {
         let mut child = spawn(folder.path());
-        let mut stored = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .filter_map(|line| report(&line.unwrap()));
+        let mut stored = BufReader::new(child.stdout.take().unwrap()).lines().filter_map(|line| report(&line.unwrap()));
         reported.extend(stored.by_ref().take(commits));
-        assert!(
-            matches!(open(folder.path()), Err(StoreError::Locked { .. })),
-            "the child has it open"
-        );
+        assert!(matches!(open(folder.path()), Err(StoreError::Locked { .. })), "the child has it open");
         child.kill().unwrap();
         // What it said before it died counts as well.
         reported.extend(stored);
@@ -36,10 +31,7 @@ fn a_killed_process_loses_nothing_it_reported() {
         for at in &reported {
             // Forks left behind are forgotten, but only below the oldest kept state.
             let passed = at.number <= store.oldest_state().unwrap();
-            assert!(
-                passed || store.header(&at.hash).unwrap().is_some(),
-                "block {at:?} is lost"
-            );
+            assert!(passed || store.header(&at.hash).unwrap().is_some(), "block {at:?} is lost");
         }
         assert_consistent(&store);
     }
@@ -48,10 +40,7 @@ fn a_killed_process_loses_nothing_it_reported() {
 fn spawn(folder: &Path) -> Child {
     let name = "store::tests::crash::a_killed_process_loses_nothing_it_reported";
     let mut command = Command::new(env::current_exe().unwrap());
-    command
-        .args([name, "--exact", "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped());
+    command.args([name, "--exact", "--nocapture"]).env(FOLDER, folder).stdout(Stdio::piped());
     command.spawn().unwrap()
 }
 
@@ -60,10 +49,7 @@ fn report(line: &str) -> Option<BlockRef> {
     let mut words = line.split("stored ").nth(1)?.split(' ');
     let number = words.next()?.parse().ok()?;
     let hash = hex::decode(words.next()?).ok().filter(|bytes| bytes.len() == 32)?;
-    Some(BlockRef {
-        number,
-        hash: H256::from_slice(&hash),
-    })
+    Some(BlockRef { number, hash: H256::from_slice(&hash) })
 }
 
 /// Commits blocks with sidecars, forks and reorganisations, and reports each, until it is killed.
@@ -94,10 +80,7 @@ fn commit(store: &Store, parent: H256, salt: &mut u64, new_best: bool) -> H256 {
     // Big, so that a kill likely hits in the middle of a batch.
     block.sidecars = vec![(digest, step.repeat(40_000))];
     block.new_best = new_best;
-    let at = BlockRef {
-        number: block.header.number,
-        hash: descent_runtime::header_hash(&block.header),
-    };
+    let at = BlockRef { number: block.header.number, hash: descent_runtime::header_hash(&block.header) };
     store.commit(block).unwrap();
     let line = format!("stored {} {}\n", at.number, hex::encode(at.hash));
     std::io::stdout().write_all(line.as_bytes()).unwrap();

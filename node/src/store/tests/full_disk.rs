@@ -23,11 +23,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 fn rerun(test: &str, shell: &[&str], script: &str, folder: &Path) -> Output {
     let script = format!("{script}; exec \"$0\" store::tests::full_disk::{test} --exact --nocapture");
     let mut command = Command::new(shell[0]);
-    command
-        .args(&shell[1..])
-        .args(["-c", &script])
-        .arg(env::current_exe().unwrap())
-        .env(FOLDER, folder);
+    command.args(&shell[1..]).args(["-c", &script]).arg(env::current_exe().unwrap()).env(FOLDER, folder);
     command.output().unwrap()
 }
 
@@ -66,20 +62,13 @@ fn a_refused_write_leaves_the_store_readable() {
     if let Some(folder) = env::var_os(FOLDER) {
         let store = open(&PathBuf::from(folder)).unwrap();
         let block = fill(&store);
-        assert!(
-            matches!(store.commit(block), Err(StoreError::NoSpace { .. })),
-            "it stays readable only"
-        );
+        assert!(matches!(store.commit(block), Err(StoreError::NoSpace { .. })), "it stays readable only");
         return assert_consistent(&store);
     }
     let folder = tempfile::tempdir().unwrap();
     // Without the signal, writing beyond 6 MiB is an ordinary error.
-    let output = rerun(
-        "a_refused_write_leaves_the_store_readable",
-        &["bash"],
-        "trap '' XFSZ; ulimit -f 6144",
-        folder.path(),
-    );
+    let output =
+        rerun("a_refused_write_leaves_the_store_readable", &["bash"], "trap '' XFSZ; ulimit -f 6144", folder.path());
     assert_passed(&output);
     let store = open(folder.path()).unwrap();
     let number = store.best().unwrap().number;
@@ -97,11 +86,8 @@ fn a_full_disk_heals_in_place() {
     let folder = tempfile::tempdir().unwrap();
     let namespace = ["unshare", "--user", "--map-root-user", "--mount", "bash"];
     let mount = "mount -t tmpfs -o size=64m tmpfs \"$DESCENT_STORE_FULL_FOLDER\"";
-    let probe = Command::new(namespace[0])
-        .args(&namespace[1..])
-        .args(["-c", mount])
-        .env(FOLDER, folder.path())
-        .output();
+    let probe =
+        Command::new(namespace[0]).args(&namespace[1..]).args(["-c", mount]).env(FOLDER, folder.path()).output();
     if !probe.as_ref().is_ok_and(|output| output.status.success()) {
         eprintln!("NOT TESTED on a real full disk, as mounting one is not permitted here: {probe:?}");
         return;

@@ -17,27 +17,13 @@ enum Parent {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Block {
-        parent: Parent,
-        changes: Vec<(usize, Option<u8>)>,
-        best: bool,
-    },
+    Block { parent: Parent, changes: Vec<(usize, Option<u8>)>, best: bool },
     Reopen,
 }
 
 /// Few keys and values, so that nodes vanish and come back; prefixes of each other, for all shapes.
-const KEYS: [&[u8]; 10] = [
-    &[0],
-    &[0, 0],
-    &[0, 1],
-    &[0, 1, 7],
-    &[0, 16],
-    &[1],
-    &[16, 0],
-    &[16, 1],
-    &[16, 1, 0, 0, 0],
-    &[17, 255],
-];
+const KEYS: [&[u8]; 10] =
+    [&[0], &[0, 0], &[0, 1], &[0, 1, 7], &[0, 16], &[1], &[16, 0], &[16, 1], &[16, 1, 0, 0, 0], &[17, 255]];
 
 /// Lengths on both sides of what the trie keeps inline.
 fn value(kind: u8) -> Vec<u8> {
@@ -63,10 +49,7 @@ fn options() -> impl Strategy<Value = StoreOptions> {
         4 => (0..7u32).prop_map(StatePruning::Blocks),
         1 => Just(StatePruning::Archive),
     ];
-    (1..5u32, pruning).prop_map(|(finality_depth, state_pruning)| StoreOptions {
-        finality_depth,
-        state_pruning,
-    })
+    (1..5u32, pruning).prop_map(|(finality_depth, state_pruning)| StoreOptions { finality_depth, state_pruning })
 }
 
 struct Block {
@@ -118,18 +101,13 @@ impl Model {
     fn leaves(&self) -> BTreeSet<H256> {
         let parents: BTreeSet<usize> = self.blocks.iter().skip(1).map(|block| block.parent).collect();
         let is_leaf = |block: &usize| !parents.contains(block) && self.descends(*block, self.finalized);
-        (0..self.blocks.len())
-            .filter(is_leaf)
-            .map(|block| self.blocks[block].at.hash)
-            .collect()
+        (0..self.blocks.len()).filter(is_leaf).map(|block| self.blocks[block].at.hash).collect()
     }
 
     fn make_best(&mut self, block: usize) {
         self.best = block;
         let best = self.number(block);
-        let final_number = best
-            .saturating_sub(self.options.finality_depth)
-            .max(self.number(self.finalized));
+        let final_number = best.saturating_sub(self.options.finality_depth).max(self.number(self.finalized));
         self.finalized = self.ancestor(block, final_number);
         let oldest = match self.options.state_pruning {
             StatePruning::Archive => final_number,
@@ -139,19 +117,13 @@ impl Model {
     }
 
     fn choose(&self, parent: &Parent) -> usize {
-        let known: Vec<usize> = self
-            .known()
-            .into_iter()
-            .filter(|block| self.has_state(*block))
-            .collect();
+        let known: Vec<usize> = self.known().into_iter().filter(|block| self.has_state(*block)).collect();
         let leaves = self.leaves();
         match parent {
             Parent::Best => self.best,
             Parent::Leaf(pick) => {
-                let leaves: Vec<usize> = known
-                    .into_iter()
-                    .filter(|block| leaves.contains(&self.blocks[*block].at.hash))
-                    .collect();
+                let leaves: Vec<usize> =
+                    known.into_iter().filter(|block| leaves.contains(&self.blocks[*block].at.hash)).collect();
                 leaves[pick % leaves.len()]
             }
             Parent::Any(pick) => known[pick % known.len()],
@@ -169,19 +141,13 @@ impl NodeStore for Nothing {
 }
 
 fn nodes_of(state: &State) -> BTreeSet<Vec<u8>> {
-    let changes: Changes = state
-        .iter()
-        .map(|(key, value)| (key.clone(), Some(value.clone())))
-        .collect();
+    let changes: Changes = state.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
     let (_, nodes) = trie::apply_changes(&Nothing, trie::empty_root(), &changes).expect("no node is read");
     nodes.inserted.into_keys().collect()
 }
 
 fn add_block(store: &Store, model: &mut Model, parent: usize, changes: &[(usize, Option<u8>)], new_best: bool) {
-    let changes: Changes = changes
-        .iter()
-        .map(|(key, kind)| (KEYS[*key].to_vec(), kind.map(value)))
-        .collect();
+    let changes: Changes = changes.iter().map(|(key, kind)| (KEYS[*key].to_vec(), kind.map(value))).collect();
     let index = model.blocks.len();
     let mut state = model.blocks[parent].state.clone();
     for (key, value) in &changes {
@@ -191,14 +157,8 @@ fn add_block(store: &Store, model: &mut Model, parent: usize, changes: &[(usize,
         }
     }
     let salt = u64::try_from(index).expect("few blocks");
-    let block = ImportCommit {
-        new_best,
-        ..child(store, model.blocks[parent].at.hash, salt, changes)
-    };
-    let at = BlockRef {
-        number: block.header.number,
-        hash: descent_runtime::header_hash(&block.header),
-    };
+    let block = ImportCommit { new_best, ..child(store, model.blocks[parent].at.hash, salt, changes) };
+    let at = BlockRef { number: block.header.number, hash: descent_runtime::header_hash(&block.header) };
     let result = store.commit(block);
     if !model.descends(parent, model.finalized) {
         assert!(matches!(result, Err(StoreError::BelowFinalized { .. })));
@@ -212,9 +172,8 @@ fn add_block(store: &Store, model: &mut Model, parent: usize, changes: &[(usize,
     }
     let old = model.best;
     model.make_best(index);
-    let meeting = (0..=model.number(old))
-        .rev()
-        .find(|number| model.ancestor(old, *number) == model.ancestor(index, *number));
+    let meeting =
+        (0..=model.number(old)).rev().find(|number| model.ancestor(old, *number) == model.ancestor(index, *number));
     let meeting = meeting.expect("both descend from genesis");
     let between = |tip: usize| ((meeting + 1)..=model.number(tip)).map(move |number| (tip, number));
     let block = |(tip, number)| model.blocks[model.ancestor(tip, number)].at;
@@ -227,15 +186,7 @@ fn check(store: &Store, model: &Model) {
     assert_eq!(store.best().unwrap(), best.at);
     assert_eq!(store.finalized().unwrap(), model.blocks[model.finalized].at);
     assert_eq!(store.oldest_state().unwrap(), model.number(model.pruned));
-    assert_eq!(
-        store
-            .leaves()
-            .unwrap()
-            .into_iter()
-            .map(|leaf| leaf.hash)
-            .collect::<BTreeSet<_>>(),
-        model.leaves()
-    );
+    assert_eq!(store.leaves().unwrap().into_iter().map(|leaf| leaf.hash).collect::<BTreeSet<_>>(), model.leaves());
     assert_eq!(whole_flat_state(store), best.state);
     for number in 0..=best.at.number {
         let hash = model.blocks[model.ancestor(model.best, number)].at.hash;
@@ -266,26 +217,9 @@ fn run(options: StoreOptions, ops: Vec<Op>) {
     let genesis = genesis(0);
     let reopen = || Store::open(folder.path(), &genesis, options).unwrap();
     let mut store = reopen();
-    let state = genesis
-        .state
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone().unwrap()))
-        .collect();
-    let first = Block {
-        at: BlockRef {
-            number: 0,
-            hash: genesis.hash(),
-        },
-        parent: 0,
-        state,
-    };
-    let mut model = Model {
-        options,
-        blocks: vec![first],
-        best: 0,
-        finalized: 0,
-        pruned: 0,
-    };
+    let state = genesis.state.iter().map(|(key, value)| (key.clone(), value.clone().unwrap())).collect();
+    let first = Block { at: BlockRef { number: 0, hash: genesis.hash() }, parent: 0, state };
+    let mut model = Model { options, blocks: vec![first], best: 0, finalized: 0, pruned: 0 };
     for op in ops {
         match op {
             Op::Block { parent, changes, best } => {

@@ -74,22 +74,12 @@ fn with_sidecars(store: &Store, fork: u8, blocks: u32) -> Vec<u32> {
 fn recent_and_regular_checkpoints_stay() {
     let (_folder, store) = fresh();
     grow(&store, genesis(0).hash(), 0, 42);
-    assert_eq!(
-        store.prune(&policy(3, 2, Some(6))).unwrap(),
-        Pruned {
-            checkpoints: 5,
-            blocks: 21
-        }
-    );
+    assert_eq!(store.prune(&policy(3, 2, Some(6))).unwrap(), Pruned { checkpoints: 5, blocks: 21 });
     // Round 10 runs, block 38 is final: forks above it may need round 7 on. Multiples of 3 from 4 on.
     assert_eq!(checkpoints(&store, 0, 42), [6, 7, 8, 9, 10]);
     assert_eq!(store.oldest_replayable().unwrap(), 6 * ROUND_BLOCKS + 1);
     assert_eq!(with_sidecars(&store, 0, 42), (21..=42).collect::<Vec<_>>());
-    assert_eq!(
-        store.prune(&policy(3, 2, Some(6))).unwrap(),
-        Pruned::default(),
-        "nothing is left to do"
-    );
+    assert_eq!(store.prune(&policy(3, 2, Some(6))).unwrap(), Pruned::default(), "nothing is left to do");
 }
 
 #[test]

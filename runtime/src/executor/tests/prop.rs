@@ -7,24 +7,9 @@ use crate::header::header_hash;
 
 #[derive(Clone, Debug)]
 enum Action {
-    Transfer {
-        from: u8,
-        to: u8,
-        value: Balance,
-        tip: Balance,
-    },
-    TransferAll {
-        from: u8,
-        to: u8,
-        keep_alive: bool,
-    },
-    Receipt {
-        from: u8,
-        late: bool,
-        count: u32,
-        shares: u32,
-        bad: bool,
-    },
+    Transfer { from: u8, to: u8, value: Balance, tip: Balance },
+    TransferAll { from: u8, to: u8, keep_alive: bool },
+    Receipt { from: u8, late: bool, count: u32, shares: u32, bad: bool },
 }
 
 /// Few accounts, so that they are emptied and filled again.
@@ -42,15 +27,8 @@ fn action() -> impl Strategy<Value = Action> {
             tip
         }),
         (seed(), seed(), any::<bool>()).prop_map(|(from, to, keep_alive)| Action::TransferAll { from, to, keep_alive }),
-        (seed(), any::<bool>(), 1..9u32, 0..65u32, proptest::bool::weighted(0.2)).prop_map(
-            |(from, late, count, shares, bad)| Action::Receipt {
-                from,
-                late,
-                count,
-                shares,
-                bad
-            }
-        ),
+        (seed(), any::<bool>(), 1..9u32, 0..65u32, proptest::bool::weighted(0.2))
+            .prop_map(|(from, late, count, shares, bad)| Action::Receipt { from, late, count, shares, bad }),
     ]
 }
 
@@ -59,25 +37,13 @@ fn call(chain: &TestChain, action: &Action) -> (u8, RuntimeCall, Balance) {
         Action::Transfer { from, to, value, tip } => (from, transfer(&account(to), value), tip),
         Action::TransferAll { from, to, keep_alive } => {
             let dest = account(to).into();
-            (
-                from,
-                RuntimeCall::Balances(BalancesCall::TransferAll { dest, keep_alive }),
-                0,
-            )
+            (from, RuntimeCall::Balances(BalancesCall::TransferAll { dest, keep_alive }), 0)
         }
-        Action::Receipt {
-            from,
-            late,
-            count,
-            shares,
-            ..
-        } => {
+        Action::Receipt { from, late, count, shares, .. } => {
             let current = chain.params.round_of(chain.next());
             let round = current.saturating_sub(u32::from(late));
             let key = (round, account(from), 0);
-            let start = storage::NEXT_INDEX
-                .get_or_default(chain.reader(), &key)
-                .expect("memory");
+            let start = storage::NEXT_INDEX.get_or_default(chain.reader(), &key).expect("memory");
             (from, receipt(summary(round, start, count, shares.min(count * 32))), 0)
         }
     }

@@ -31,10 +31,7 @@ fn count() {
 
 #[test]
 fn shares() {
-    assert_eq!(
-        refused(|s| s.shares = 129),
-        ReceiptError::Shares { got: 129, limit: 128 }
-    );
+    assert_eq!(refused(|s| s.shares = 129), ReceiptError::Shares { got: 129, limit: 128 });
 }
 
 #[test]
@@ -45,25 +42,13 @@ fn tokens() {
 #[test]
 fn size() {
     let error = refused(|s| (s.details_len, s.blob_len) = (u32::MAX, u32::MAX));
-    assert_eq!(
-        error,
-        ReceiptError::Size {
-            got: 2 * u64::from(u32::MAX),
-            limit: 1 << 20
-        }
-    );
+    assert_eq!(error, ReceiptError::Size { got: 2 * u64::from(u32::MAX), limit: 1 << 20 });
 }
 
 #[test]
 fn round() {
     assert_eq!(refused(|s| s.round = 1), ReceiptError::Round { got: 1, current: 0 });
-    assert_eq!(
-        refused(|s| s.round = u32::MAX),
-        ReceiptError::Round {
-            got: u32::MAX,
-            current: 0
-        }
-    );
+    assert_eq!(refused(|s| s.round = u32::MAX), ReceiptError::Round { got: u32::MAX, current: 0 });
     // The first block of round 2 is 17: too late for round 0.
     assert_eq!(at(17, |_| {}), ReceiptError::Round { got: 0, current: 2 });
 }
@@ -75,10 +60,7 @@ fn start() {
 
 #[test]
 fn index_overflow() {
-    let error = ReceiptError::IndexOverflow {
-        start: u32::MAX,
-        count: 4,
-    };
+    let error = ReceiptError::IndexOverflow { start: u32::MAX, count: 4 };
     assert_eq!(refused(|s| s.start = u32::MAX), error);
 }
 
@@ -90,11 +72,7 @@ fn include_second(
     let chain = TestChain::new();
     let mut state = Overlay::new(chain.reader());
     let includer = account(9);
-    let block = Inclusion {
-        number: 1,
-        includer: &includer,
-        fee: 7,
-    };
+    let block = Inclusion { number: 1, includer: &includer, fee: 7 };
     let first = summary(0, 0, 4, 9);
     let record = include(params, &mut state, &[], &account(3), &first, &block)?;
     assert_eq!((record.fee, record.included_at), (7, 1));
@@ -107,20 +85,14 @@ fn repeated() {
     let next = summary(0, 4, 4, 9);
     let error = Err(ReceiptError::Repeated { round: 0, lane: 0 });
     assert_eq!(include_second(&params(), 3, &next), error);
-    let other_lane = ReceiptSummary {
-        lane: 1,
-        ..summary(0, 0, 4, 9)
-    };
+    let other_lane = ReceiptSummary { lane: 1, ..summary(0, 0, 4, 9) };
     assert!(include_second(&params(), 3, &other_lane).is_ok());
     assert!(include_second(&params(), 4, &summary(0, 0, 4, 9)).is_ok());
 }
 
 #[test]
 fn block_full() {
-    let params = ChainParams {
-        max_receipts_per_block: 1,
-        ..params()
-    };
+    let params = ChainParams { max_receipts_per_block: 1, ..params() };
     let error = Err(ReceiptError::BlockFull { limit: 1 });
     assert_eq!(include_second(&params, 4, &summary(0, 0, 4, 9)), error);
 }

@@ -20,13 +20,7 @@ fn shares_earn_their_part_when_it_does_not() {
 fn a_quarter_of_the_pot_carries_over_and_the_rest_burns() {
     assert_eq!(Leftover::of(100, 90), Leftover { carried: 10, burned: 0 });
     assert_eq!(Leftover::of(100, 75), Leftover { carried: 25, burned: 0 });
-    assert_eq!(
-        Leftover::of(100, 40),
-        Leftover {
-            carried: 25,
-            burned: 35
-        }
-    );
+    assert_eq!(Leftover::of(100, 40), Leftover { carried: 25, burned: 35 });
     assert_eq!(Leftover::of(0, 0), Leftover { carried: 0, burned: 0 });
 }
 
