@@ -99,9 +99,9 @@ pub enum SealError {
     #[error("recomputed operands commit to {got:?}, expected {expected:?}")]
     Operands {
         /// Recomputed `(com_A, com_B)`.
-        got: (H256, H256),
+        got: Box<(H256, H256)>,
         /// In the seal.
-        expected: (H256, H256),
+        expected: Box<(H256, H256)>,
     },
     /// The winning microbatch draws this ticket.
     #[error("recomputed ticket is {got}, expected {expected}")]
@@ -251,7 +251,7 @@ pub fn microbatch_proves_seal(
     let tile = recomputed.tiles[0];
     let (got, expected) = ((tile.com_a, tile.com_b), (seal.com_a, seal.com_b));
     if got != expected {
-        return Err(SealError::Operands { got, expected });
+        return Err(SealError::Operands { got: got.into(), expected: expected.into() });
     }
     if tile.t0 != seal.t0 {
         return Err(SealError::Ticket { got: tile.t0, expected: seal.t0 });

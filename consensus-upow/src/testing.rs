@@ -10,15 +10,16 @@ mod late;
 mod miner;
 mod pay;
 mod rules;
+mod view;
 
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use descent_runtime::issuance::{check_issuance, sum_of_balances};
-use descent_runtime::trie::{self, NodeChanges, NodeStore, TrieError};
+use descent_runtime::trie::{self, NodeStore};
 use descent_runtime::{
-    AccountId, Balance, BlockNumber, ChainParams, Changes, H256, Header, RoundInfo, StateError, StateRead, balances,
+    AccountId, Balance, BlockNumber, ChainParams, H256, Header, RoundInfo, StateError, StateRead, balances,
     genesis_header, genesis_state, header_hash, storage,
 };
 use ml_kernels::optimizer::Checkpoint;
@@ -32,9 +33,10 @@ use crate::genesis::{initial_checkpoint, initial_training};
 use crate::task::TaskParams;
 use crate::task::tests::tiny_task;
 use crate::verify::{BlockError, BlockParts, VerifiedBlock, verify_block};
-use crate::view::{ChainView, ViewError, round_context};
+use crate::view::round_context;
 
 pub(crate) use miner::Miner;
+pub(crate) use view::View;
 
 /// One coin.
 const COIN: Balance = 1_000_000_000_000;
@@ -294,84 +296,5 @@ impl TestChain {
             self.import(block).expect("valid elsewhere");
         }
         blocks.last().map_or(self.genesis, TestBlock::hash)
-    }
-}
-
-/// [`TestChain`] from one block.
-pub(crate) struct View<'a> {
-    chain: &'a TestChain,
-    parent: H256,
-    header: &'a Header,
-    state: State<'a>,
-}
-
-impl ChainView for View<'_> {
-    fn params(&self) -> &ChainParams {
-        &self.chain.params
-    }
-
-    fn genesis_hash(&self) -> H256 {
-        self.chain.genesis
-    }
-
-    fn parent_hash(&self) -> H256 {
-        self.parent
-    }
-
-    fn parent(&self) -> &Header {
-        self.header
-    }
-
-    fn state(&self) -> &dyn StateRead {
-        &self.state
-    }
-
-    fn ancestor(&self, number: BlockNumber) -> Result<(H256, Header), ViewError> {
-        let mut at = (self.parent, self.header);
-        while at.1.number > number {
-            let hash = at.1.parent_hash;
-            let header = self.chain.headers.get(&hash).ok_or(ViewError::Missing { what: "header", hash })?;
-            at = (hash, header);
-        }
-        if at.1.number == number {
-            Ok((at.0, at.1.clone()))
-        } else {
-            Err(ViewError::Backend(format!("no block {number}")))
-        }
-    }
-
-    fn sidecar(&self, digest: &H256) -> Result<Option<Vec<u8>>, ViewError> {
-        Ok(self.chain.sidecars.get(digest).cloned())
-    }
-
-    fn checkpoint(&self, root: &H256) -> Result<Arc<Checkpoint>, ViewError> {
-        let missing = ViewError::Missing { what: "checkpoint", hash: *root };
-        self.chain.checkpoints.get(root).cloned().ok_or(missing)
-    }
-
-    fn weights(&self, root: &H256) -> Result<Arc<PreparedWeights>, ViewError> {
-        let mut known = self.chain.weights.lock().expect("no panic under the lock");
-        if let Some(weights) = known.get(root) {
-            return Ok(weights.clone());
-        }
-        let engine = &self.chain.engine;
-        let weights = self.checkpoint(root)?.weights.clone();
-        let weights = PreparedWeights::new(engine.platform(), engine.task().model(), weights);
-        let weights = Arc::new(weights.map_err(|e| ViewError::Backend(e.to_string()))?);
-        known.insert(*root, weights.clone());
-        Ok(weights)
-    }
-
-    fn apply_changes(&self, changes: &Changes) -> Result<(H256, NodeChanges), ViewError> {
-        let backend = |e: TrieError| ViewError::Backend(e.to_string());
-        trie::apply_changes(self.state.nodes, self.state.root, changes).map_err(backend)
-    }
-
-    fn known_verdict(&self, coin: &H256) -> Option<bool> {
-        self.chain.verdicts.lock().expect("no panic under the lock").get(coin).copied()
-    }
-
-    fn remember_verdict(&self, coin: &H256, valid: bool) {
-        self.chain.verdicts.lock().expect("no panic under the lock").insert(*coin, valid);
     }
 }

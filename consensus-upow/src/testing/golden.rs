@@ -14,7 +14,7 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
 
 #[test]
 fn golden_task_id() {
-    assert_eq!(hex(super::task().id()), "TASK");
+    assert_eq!(hex(super::task().id()), "9327b2ec8560ad116a68f78ac05dda18f3026d46e1b47a7db329c59713d0b74c");
 }
 
 #[test]
@@ -22,7 +22,10 @@ fn golden_genesis_checkpoint() {
     for platform in Platform::available() {
         let engine = engine(platform);
         let training = initial_training(&engine, &initial_checkpoint(&engine)).expect("valid task");
-        let expected = ("ROOT".to_owned(), vec![0]);
+        let expected = (
+            "8e97413e58794621a5bb53a3164154d5f82c0e1651f7179b64915a538c39c263".to_owned(),
+            vec![-1, 1, -1, -1, 4, 2, 2, 2, 0, -1, 4, 2, 2, 1, -1],
+        );
         assert_eq!((hex(training.checkpoint_root), training.exponents), expected, "{platform:?}");
     }
 }
@@ -39,7 +42,16 @@ fn golden_keys() {
     let com_b = context.weights.operand(id).expect("first layer").commitment;
     let key_b = attempt.key_b(engine.task(), id, dims, &com_b);
     let keys = [context.base.0, key, com_b, key_b, key_a(&key_b, &key, &[9; 32])];
-    assert_eq!(keys.map(hex), [""; 5]);
+    assert_eq!(
+        keys.map(hex),
+        [
+            "93f4be528f688207c96aa6f470109a51a6624253c031637c5b498876d42aea1b",
+            "ecef6eac325abf71e082a56e0778e981cc8521d1cc83ca05e21993a3dfb45f5e",
+            "39978401d438d2c630397299c0d1beb0fd30cf1c059c89cb7babce598b1d90b5",
+            "66e94040ff26b6aab6ab1e1be95d6e974026e7164fc475fa107afdc49de1c33c",
+            "48afce2c0b6ab9ba9d4499213a11a675d04bc011659d4551d5c3c04d34a42c6f",
+        ]
+    );
 }
 
 /// Data, leaf hash, squares and loss of one attempt.
@@ -53,12 +65,21 @@ fn golden_microbatch() {
         let recomputed = engine.recompute(&context, &attempt, &[]).expect("own model");
         let output = recomputed.output;
         let got = (hex(windows.as_bytes()), hex(recomputed.leaf.digest()), output.squares, output.loss);
-        let expected = ("WINDOWS".to_owned(), "LEAF".to_owned(), vec![0], 0);
+        let squares = vec![12649, 47, 9208, 8025, 127, 21094, 12180, 164, 24293, 5312, 75, 12466, 5526, 96, 11937];
+        let expected = (
+            "622721e8f7f0ee003d547afdd4810448664ce566b4197af4a0cda5cabfe3a8fd".to_owned(),
+            "65632bad2c9043759851199e8823e10d69fd3a4f5665facdfc01062256a6dd74".to_owned(),
+            squares,
+            5_850_874,
+        );
         assert_eq!(got, expected, "{platform:?}");
     }
 }
 
 #[test]
 fn golden_genesis_block() {
-    assert_eq!(hex(super::TestChain::new(|_| ()).genesis), "GENESIS");
+    assert_eq!(
+        hex(super::TestChain::new(|_| ()).genesis),
+        "8b1fb9774abe3b15925e385ec6a04d8599bfa3c799626cdf349ef575b8db777e"
+    );
 }

@@ -1,8 +1,10 @@
-//! Receipts from their inclusion to their pay.
+//! Receipts from their inclusion to the step and their pay.
 
-use descent_runtime::{ReceiptStatus, storage};
+use descent_runtime::{ReceiptStatus, Verdict, storage};
 
 use super::{Miner, TestChain, quick};
+use crate::verify::prepare_with_verdicts;
+use crate::view::ChainView;
 
 #[test]
 fn honest_receipts_become_valid_enter_the_step_and_are_paid() {
@@ -47,4 +49,24 @@ fn honest_receipts_become_valid_enter_the_step_and_are_paid() {
     let account = miner.account();
     let gain = chain.free(after, &account) - chain.free(before, &account);
     assert!(gain > pot.shares * 99 / 100 && gain < 2 * pot.shares, "{gain} of {}", pot.shares);
+}
+
+#[test]
+fn step_is_replayed_from_the_verdicts_in_state() {
+    // Parts of a receipt that state calls valid are enough: no sample is recomputed.
+    let mut chain = TestChain::new(quick);
+    let mut miner = Miner::new("Alice", 0);
+    let genesis = chain.genesis;
+    let blocks = miner.extend(&mut chain, genesis, 8);
+    let view = chain.view(blocks[6].hash());
+    let due = descent_runtime::receipts_due(&chain.params, view.state(), 8).expect("memory");
+    let verdicts = due.iter().map(|r| Verdict { receipt: r.id, valid: true }).collect();
+    let replayed = prepare_with_verdicts(&chain.engine, &view, verdicts).expect("own chain");
+    let stepped = chain.round(blocks[7].hash(), 1).expect("stepped");
+    assert_eq!(replayed.inputs.step.map(|s| s.checkpoint_root), Some(stepped.checkpoint_root));
+    assert!(replayed.checkpoint.is_some() && stepped.tokens > 0);
+    // A false verdict is another step.
+    let verdicts = due.iter().map(|r| Verdict { receipt: r.id, valid: false }).collect();
+    let other = prepare_with_verdicts(&chain.engine, &view, verdicts).expect("own chain");
+    assert_ne!(other.inputs.step.map(|s| s.checkpoint_root), Some(stepped.checkpoint_root));
 }

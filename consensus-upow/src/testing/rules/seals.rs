@@ -21,7 +21,8 @@ use crate::witness::{Witness, WitnessError};
 #[test]
 fn every_field_of_the_header_is_mined() {
     let f = Fixture::new();
-    let edits: [(&str, fn(&mut TestBlock)); 5] = [
+    type Edit = fn(&mut TestBlock);
+    let edits: [(&str, Edit); 5] = [
         ("state root", |b| b.header.state_root.0[0] ^= 1),
         ("extrinsics root", |b| b.header.extrinsics_root.0[0] ^= 1),
         ("timestamp", |b| edit_pre(&mut b.header, |pre| pre.timestamp_ms += 1)),
