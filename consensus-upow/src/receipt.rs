@@ -129,6 +129,12 @@ pub enum ReceiptError {
         /// The bound.
         limit: usize,
     },
+    /// An index without a claim proves no work, and no sampled claim would ever lead to it.
+    #[error("index at offset {offset} has no claim")]
+    IndexWithoutClaim {
+        /// Its offset.
+        offset: u32,
+    },
     /// A claimed tile exists.
     #[error(transparent)]
     Tile(#[from] TileError),
@@ -323,10 +329,19 @@ fn claims_are_valid(engine: &Engine, summary: &ReceiptSummary, details: &Receipt
             return Err(ReceiptError::ClaimOffset { got: claim.offset, limit: summary.count });
         }
         of_index = if previous.is_some_and(|p| p.offset == claim.offset) { of_index + 1 } else { 1 };
+        // Ascending: the first offset is 0 and none is left out.
+        let expected = previous.map_or(0, |p| u32::from(p.offset) + u32::from(of_index == 1));
+        if u32::from(claim.offset) != expected {
+            return Err(ReceiptError::IndexWithoutClaim { offset: expected });
+        }
         if of_index > MAX_CLAIMS_PER_INDEX {
             return Err(ReceiptError::ClaimsOfIndex { offset: claim.offset, limit: MAX_CLAIMS_PER_INDEX });
         }
         claim.tile.product(engine.task().model())?;
+    }
+    let covered = details.claims.last().map_or(0, |c| u32::from(c.offset) + 1);
+    if covered < summary.count {
+        return Err(ReceiptError::IndexWithoutClaim { offset: covered });
     }
     Ok(())
 }
@@ -448,11 +463,16 @@ impl ReceiptBuilder {
         self.count() < MAX_INDICES
     }
 
-    /// Adds the microbatch of [`Self::next_index`]; refuses another index, or one too many, with `false`.
+    /// Adds the microbatch of [`Self::next_index`]; refuses another index, one too many, or one without a share with
+    /// `false`: the index is then mined again under another template (one in `e^8` is).
     pub fn push(&mut self, template: &MiningTemplate, mined: &MinedMicrobatch) -> bool {
         let sigma = template.sigma();
         let known = self.sigmas.last() == Some(&sigma);
-        if mined.index != self.next_index() || !self.has_room() || (!known && self.sigmas.len() == MAX_TEMPLATES) {
+        if mined.shares.is_empty()
+            || mined.index != self.next_index()
+            || !self.has_room()
+            || (!known && self.sigmas.len() == MAX_TEMPLATES)
+        {
             return false;
         }
         if !known {

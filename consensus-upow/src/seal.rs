@@ -36,6 +36,9 @@ pub struct Seal {
     pub witness: H256,
 }
 
+/// The longest seal: seven hashes, small numbers, and the squares of the 1,539 tensors of the deepest model.
+pub const MAX_SEAL_BYTES: usize = 256 + 8 * 1539;
+
 /// A rule that a seal breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
@@ -45,6 +48,14 @@ pub enum SealError {
     /// The header's own shape.
     #[error(transparent)]
     Header(#[from] HeaderError),
+    /// No seal is longer.
+    #[error("seal has {got} bytes, expected at most {limit}")]
+    TooLong {
+        /// Length.
+        got: usize,
+        /// The bound.
+        limit: usize,
+    },
     /// Its bytes are one canonical encoding.
     #[error("seal of {got} bytes does not decode")]
     Malformed {
@@ -159,11 +170,14 @@ impl SealedHeader {
     /// Rules `seal_is_present` and `seal_is_canonical`; the header's own shape is the runtime's rule.
     ///
     /// # Errors
-    /// [`SealError::Header`], [`SealError::Missing`] or [`SealError::Malformed`].
+    /// [`SealError::Header`], [`SealError::Missing`], [`SealError::TooLong`] or [`SealError::Malformed`].
     pub fn parse(header: &Header) -> Result<Self, SealError> {
         let pre = pre_digest(header)?;
         let (unsealed, seal) = split_seal(header)?;
         let bytes = seal.ok_or(SealError::Missing)?;
+        if bytes.len() > MAX_SEAL_BYTES {
+            return Err(SealError::TooLong { got: bytes.len(), limit: MAX_SEAL_BYTES });
+        }
         let seal = Seal::decode_all(&mut &bytes[..]).map_err(|_| SealError::Malformed { got: bytes.len() })?;
         Ok(Self { sigma: unsealed.hash(), account: pre.sealer, lane: pre.lane, timestamp_ms: pre.timestamp_ms, seal })
     }

@@ -60,9 +60,25 @@ fn median(seals: &[Vec<u64>], tensor: usize) -> Option<u64> {
     values.get(values.len().saturating_sub(1) / 2).copied()
 }
 
-/// Rule `receipt_is_rescaled`: the least `s` with `S2 / 4^s <= m^2 * median`, at most 16. Never a rejection.
-pub fn receipt_shift(squares: u128, count: u32, median: u64) -> u32 {
-    let limit = u128::from(count) * u128::from(count) * u128::from(median);
+/// What the sum of squares of an honest receipt of `count` leaves stays below, loosely.
+///
+/// A sum of `m` leaves has `m` times a leaf's noise and `m^2` times the part that all leaves share, whose size the
+/// running total tells: four times both. A receipt that hides one false leaf among honest ones then weighs at most about
+/// twice an honest one. Never above `m^2` leaves' (all leaves alike), which also serves until a total is known; a
+/// single leaf may be four times the median.
+fn receipt_limit(count: u32, median: u64, running: u64) -> u128 {
+    let (m, median) = (u128::from(count), u128::from(median));
+    let alike = (m * m).max(4 * m) * median;
+    if running == 0 {
+        return alike;
+    }
+    let expected = m * median + ((m * m * u128::from(running)) >> RUNNING_BITS);
+    alike.min(4 * expected)
+}
+
+/// Rule `receipt_is_rescaled`: the least `s` that brings `S2 / 4^s` to the limit, at most 16. Never a rejection.
+pub fn receipt_shift(squares: u128, count: u32, median: u64, running: u64) -> u32 {
+    let limit = receipt_limit(count, median, running);
     (0..FRACTION_BITS).find(|s| squares >> (2 * s) <= limit).unwrap_or(FRACTION_BITS)
 }
 
@@ -78,10 +94,10 @@ pub fn total_shift(size: u64, running: u64) -> (u32, u64) {
 }
 
 /// The tensor's total as fixed point with 16 fractional bits: each receipt by an exact left shift.
-fn total(tensor: &TensorSpec, receipts: &[StepReceipt], median: Option<u64>, sum: &mut [i64]) {
+fn total(tensor: &TensorSpec, receipts: &[StepReceipt], median: Option<u64>, running: u64, sum: &mut [i64]) {
     for receipt in receipts {
         let g = &receipt.gradient[tensor.range()];
-        let shift = median.map_or(0, |m| receipt_shift(squares(g), receipt.count, m));
+        let shift = median.map_or(0, |m| receipt_shift(squares(g), receipt.count, m, running));
         sum.par_iter_mut().zip(g).for_each(|(sum, g)| *sum += i64::from(*g) << (FRACTION_BITS - shift));
     }
 }
@@ -118,7 +134,7 @@ pub fn make_step(engine: &Engine, input: &StepInput<'_>) -> (Option<Checkpoint>,
         let mut units = Vec::with_capacity(tensors.len());
         for (t, tensor) in tensors.iter().enumerate() {
             let part = &mut sum[tensor.range()];
-            total(tensor, input.receipts, medians[t], part);
+            total(tensor, input.receipts, medians[t], running[t], part);
             let (shift, size) = total_shift(size(part, microbatches), running[t]);
             running[t] = if running[t] == 0 { size } else { running[t] - running[t] / 8 + size / 8 };
             // Products of powers of two are exact; one division by the tokens rounds.

@@ -15,6 +15,9 @@ pub const SHARES_PER_MICROBATCH: u64 = 8;
 pub const MAX_CLAIMS_PER_INDEX: usize = 32;
 /// Indices of one receipt at most.
 pub const MAX_INDICES: usize = 256;
+// The runtime checks the same bounds on the summary; the leaf hash's security estimate rests on the first.
+const _: () = assert!(MAX_INDICES == descent_runtime::training::receipt::MAX_RECEIPT_COUNT as usize);
+const _: () = assert!(MAX_CLAIMS_PER_INDEX == descent_runtime::training::receipt::MAX_SHARES_PER_INDEX as usize);
 
 /// Shape of the model and of a microbatch, as the chain spec writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]

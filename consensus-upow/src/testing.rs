@@ -70,6 +70,7 @@ pub(crate) fn params() -> ChainParams {
         finality_depth: 6,
         half_life_ms: 100_000,
         max_future_ms: 5_000,
+        genesis_ms: 0,
         initial_difficulty: difficulty,
         minimum_difficulty: difficulty,
         max_block_bytes: 64 << 10,

@@ -114,7 +114,7 @@ impl BlockError {
             | Self::Kernel(_)
             | Self::ExtrinsicsRoot { .. } => true,
             Self::Seal(e) => matches!(e, SealError::WitnessDigest { .. } | SealError::Kernel(_)),
-            Self::Runtime(RuntimeError::State(_)) => true,
+            Self::Runtime(RuntimeError::State(_) | RuntimeError::BlockBytes { .. }) => true,
             Self::Runtime(RuntimeError::Extrinsic { source, .. }) => {
                 use descent_runtime::ReceiptError as Rule;
                 matches!(source, ExtrinsicError::State(_) | ExtrinsicError::Receipt(Rule::State(_)))
@@ -279,9 +279,7 @@ pub fn verify_header(
     }
     let sealed = SealedHeader::parse(header)?;
     timestamp_is_not_far_in_future(sealed.timestamp_ms, now_ms, view.params().max_future_ms)?;
-    if let Some(median) = median_time(view)? {
-        timestamp_is_after_median(sealed.timestamp_ms, median)?;
-    }
+    timestamp_is_after_median(sealed.timestamp_ms, median_time(view)?)?;
     let target = target_of_next(view)?;
     claimed_ticket_wins(engine.task(), &sealed, target)?;
     witness_proves_ticket(engine.task(), &sealed, view.params().round_of(header.number), witness)?;
@@ -300,6 +298,10 @@ pub fn verify_block(
 ) -> Result<VerifiedBlock, BlockError> {
     let header = block.header;
     let (sealed, target) = verify_header(engine, view, header, block.witness, now_ms)?;
+    let got = block.extrinsics.iter().map(|e| e.len() as u64).sum();
+    if got > u64::from(view.params().max_block_bytes) {
+        return Err(RuntimeError::BlockBytes { got, limit: view.params().max_block_bytes }.into());
+    }
     let (got, expected) = (extrinsics_root(block.extrinsics), header.extrinsics_root);
     if got != expected {
         return Err(BlockError::ExtrinsicsRoot { got, expected });
@@ -425,9 +427,13 @@ pub fn author_block(
     let (mut extrinsics, mut refused) = (Vec::new(), Vec::new());
     for (position, bytes) in candidates.into_iter().enumerate() {
         let receipt = submitted_receipt(&bytes);
-        let checked = receipt.map_or(Ok(()), |(account, summary)| {
-            receipt_is_valid(engine, view, position, &account, &summary).map_err(|e| e.to_string())
-        });
+        let checked =
+            match receipt.map(|(account, summary)| receipt_is_valid(engine, view, position, &account, &summary)) {
+                // What can't be read says nothing about the receipt.
+                Some(Err(e @ (BlockError::View(_) | BlockError::State(_)))) => return Err(e),
+                Some(Err(e)) => Err(e.to_string()),
+                _ => Ok(()),
+            };
         match checked.and_then(|()| block.apply_extrinsic(&bytes).map_err(|e| e.to_string())) {
             Ok(()) => extrinsics.push(bytes),
             Err(reason) => refused.push((bytes, reason)),

@@ -105,17 +105,17 @@ pub fn target_of_next(view: &dyn ChainView) -> Result<Target, ViewError> {
     Ok(next_target(params, parent.number, time, genesis))
 }
 
-/// The median time past of the parent; nothing for the genesis block.
+/// The median time past of the parent; for the genesis block the chain's announced start.
 ///
 /// # Errors
 /// [`ViewError`].
-pub fn median_time(view: &dyn ChainView) -> Result<Option<u64>, ViewError> {
+pub fn median_time(view: &dyn ChainView) -> Result<u64, ViewError> {
     let parent = view.parent().number;
     // Eleven at most.
     let oldest = parent.saturating_sub(MEDIAN_TIME_BLOCKS as u32 - 1).max(1);
     let times =
         (oldest..=parent).rev().map(|n| Ok(timestamp(&view.ancestor(n)?.1))).collect::<Result<Vec<_>, ViewError>>()?;
-    Ok(median_time_past(times.into_iter().flatten()))
+    Ok(median_time_past(times.into_iter().flatten()).unwrap_or(view.params().genesis_ms))
 }
 
 /// What attempts of a round share, for a round that this chain has reached.

@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn genesis_hashes_are_pinned() {
         let pinned = [
-            (dev::ID, "0xd3eb4891a26df7a56d986d2578ece50ff6e7a2aae313d6a60f507be8cd7fb44c"),
-            (local::ID, "0xead761bcef1c3464414ebf8b4c2fe02bb2cab4f27e047904c9b13bbe1364b2a1"),
+            (dev::ID, "0xcdfdfb726da40f0718117c0946ca95bb9a9d6a9f891fded5718d4f0f82d2eb0d"),
+            (local::ID, "0xf19351841f59beb26e704847b5809dfd623fae9c83cf0a0b156831cff58d535d"),
         ];
         let hash = |id| format!("{:?}", build_genesis(&spec(id), training(&spec(id))).unwrap().hash);
         assert_eq!(pinned.map(|(id, _)| (id, hash(id))), pinned.map(|(id, hash)| (id, hash.to_owned())));

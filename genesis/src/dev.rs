@@ -33,6 +33,8 @@ pub fn params(model: &ModelConfig) -> ChainParams {
         half_life_ms: 120_000,
         // Five blocks: clocks kept by NTP differ by less, and the difficulty can be bent by 3 % at most.
         max_future_ms: 5_000,
+        // Starts whenever somebody starts it.
+        genesis_ms: 0,
         // About a second of two cores. A larger model starts at its minimum, and slower.
         initial_difficulty: difficulty_of(1).max(minimum_difficulty),
         minimum_difficulty,

@@ -26,6 +26,8 @@ pub fn params(model: &ModelConfig) -> ChainParams {
         round_blocks: 16,
         half_life_ms: 240_000,
         max_future_ms: 10_000,
+        // Starts whenever somebody starts it.
+        genesis_ms: 0,
         initial_difficulty: difficulty_of(2).max(dev.minimum_difficulty),
         max_receipts_per_block: 8,
         // As much a second as `dev`.

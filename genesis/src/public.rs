@@ -23,6 +23,8 @@ pub fn params(model: &ModelConfig) -> ChainParams {
         // Two rounds, the least that keeps the rounds' rhythm out of the difficulty.
         half_life_ms: 1_280_000,
         max_future_ms: 30_000,
+        // 2026-11-01: block 1 anchors the schedule of the difficulty, so nobody may date it long before.
+        genesis_ms: 1_793_491_200_000,
         initial_difficulty: INITIAL_MICROBATCHES * u128::from(model.microbatch_macs()),
         max_block_bytes: 1 << 20,
         // 24 recomputed microbatches and 8 blobs in ten seconds, which a machine with few cores still keeps up with.

@@ -22,6 +22,8 @@ pub struct ChainParams {
     pub half_life_ms: u64,
     /// Milliseconds by which a block's timestamp may run ahead of the local clock.
     pub max_future_ms: u64,
+    /// Announced start, milliseconds since the epoch: block 1, which anchors the difficulty's schedule, is later.
+    pub genesis_ms: u64,
     /// Difficulty of the first block, in multiply-adds per block.
     pub initial_difficulty: u128,
     /// Lowest difficulty, in multiply-adds per block.

@@ -15,6 +15,7 @@ fn params() -> ChainParams {
         finality_depth: 12,
         half_life_ms: 3_600_000,
         max_future_ms: 30_000,
+        genesis_ms: 0,
         initial_difficulty: 4_000_000_000_000,
         minimum_difficulty: 20_000_000_000,
         max_block_bytes: 1 << 20,

@@ -60,10 +60,14 @@ impl Round {
 
 proptest! {
     #[test]
-    fn receipt_is_rescaled(squares in any::<u64>(), count in 1_u32..=256, median in any::<u64>()) {
+    fn receipt_is_rescaled(
+        squares in any::<u64>(), count in 1_u32..=256, median in any::<u64>(), running in any::<u64>(),
+    ) {
         let squares = u128::from(squares) << 20;
-        let shift = receipt_shift(squares, count, median);
-        let limit = u128::from(count).pow(2) * u128::from(median);
+        let shift = receipt_shift(squares, count, median, running);
+        let (m, alike) = (u128::from(count), u128::from(count.max(4) * count) * u128::from(median));
+        let sum = 4 * (m * u128::from(median) + ((m * m * u128::from(running)) >> 8));
+        let limit = if running == 0 { alike } else { alike.min(sum) };
         prop_assert!(shift <= FRACTION_BITS);
         prop_assert!(shift == FRACTION_BITS || squares >> (2 * shift) <= limit);
         prop_assert!(shift == 0 || squares >> (2 * (shift - 1)) > limit);
@@ -83,10 +87,13 @@ proptest! {
 
 #[test]
 fn rescaling_at_its_bounds() {
-    assert_eq!([100, 101, 400, 404, 1_600].map(|s| receipt_shift(s, 1, 100)), [0, 1, 1, 2, 2]);
-    assert_eq!(receipt_shift(0, 1, 0), 0);
-    assert_eq!(receipt_shift(1, 1, 0), 1);
-    assert_eq!(receipt_shift(u128::MAX, 256, 0), FRACTION_BITS);
+    assert_eq!([400, 401, 1_600, 1_604, 6_400].map(|s| receipt_shift(s, 1, 100, 0)), [0, 1, 1, 2, 2]);
+    assert_eq!(receipt_shift(0, 1, 0, 0), 0);
+    assert_eq!(receipt_shift(1, 1, 0, 0), 1);
+    assert_eq!(receipt_shift(u128::MAX, 256, 0, 0), FRACTION_BITS);
+    // 256 leaves whose common part is a hundredth of a leaf: four times (256 * 100 + 65,536) instead of 65,536 * 100.
+    let limit = 4 * (25_600 + 65_536);
+    assert_eq!([limit, limit + 4].map(|s| receipt_shift(s, 256, 100, 256)), [0, 1]);
     assert_eq!(total_shift(160, 10), (0, 160));
     assert_eq!(total_shift(161, 10), (1, 40));
     assert_eq!(total_shift(u64::MAX, 1), (30, 15));
@@ -99,13 +106,13 @@ fn poisoned_receipt_adds_no_more_than_an_honest_one() {
     let median = Some(tensor.len() as u64);
     round.receipts.push(Round::receipt(&round.engine, 9, 62));
     let mut sums = [0, 1].map(|_| vec![0_i64; tensor.len()]);
-    total(&tensor, &round.receipts[..3], median, &mut sums[0]);
-    total(&tensor, &round.receipts, median, &mut sums[1]);
+    total(&tensor, &round.receipts[..3], median, 0, &mut sums[0]);
+    total(&tensor, &round.receipts, median, 0, &mut sums[1]);
     let added: i128 = sums[0].iter().zip(&sums[1]).map(|(a, b)| i128::from(b - a).pow(2)).sum();
-    // At most m = 2 leaves of the median's size, in units of 2^-16.
-    assert!(added > 0 && added <= (4 * tensor.len() as i128) << (2 * FRACTION_BITS));
+    // At most 4 m = 8 times the median's size, in units of 2^-16.
+    assert!(added > 0 && added <= (8 * tensor.len() as i128) << (2 * FRACTION_BITS));
     // Exactly: each value shifted by the same power of two.
-    let shift = receipt_shift(squares(&round.receipts[3].gradient[tensor.range()]), 2, tensor.len() as u64);
+    let shift = receipt_shift(squares(&round.receipts[3].gradient[tensor.range()]), 2, tensor.len() as u64, 0);
     assert_eq!(shift, 5);
     for ((a, b), g) in sums[0].iter().zip(&sums[1]).zip(&round.receipts[3].gradient) {
         assert_eq!(b - a, i64::from(*g) << (FRACTION_BITS - shift));

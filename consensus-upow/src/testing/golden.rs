@@ -80,6 +80,6 @@ fn golden_microbatch() {
 fn golden_genesis_block() {
     assert_eq!(
         hex(super::TestChain::new(|_| ()).genesis),
-        "8b1fb9774abe3b15925e385ec6a04d8599bfa3c799626cdf349ef575b8db777e"
+        "eea3290adbf7314abf73349b61f272b36950ab94260f3e48dfae7f09cedb6024"
     );
 }

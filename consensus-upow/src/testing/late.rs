@@ -107,6 +107,10 @@ fn builder_takes_each_index_once_and_no_more_than_a_receipt_holds() {
     let mut builder = ReceiptBuilder::new(&chain.engine, &context, 0, 5);
     assert!(builder.build(&chain.engine).is_none());
     assert!(!builder.push(&one, &mined), "index 0 is not 5");
+    let shares = std::mem::take(&mut mined.shares);
+    mined.index = 5;
+    assert!(!builder.push(&one, &mined), "without a share");
+    mined.shares = shares;
     for index in 5..5 + MAX_INDICES as u32 {
         assert!(builder.has_room());
         mined.index = index;

@@ -42,6 +42,7 @@ struct ParamsFile {
     finality_depth: u32,
     half_life_ms: u64,
     max_future_ms: u64,
+    genesis_ms: u64,
     #[serde(with = "decimal")]
     initial_difficulty: u128,
     #[serde(with = "decimal")]

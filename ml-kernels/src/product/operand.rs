@@ -4,7 +4,7 @@ use super::{CLAMP, INT7_MAX, ProductError, TILE, shape};
 use crate::rng::{LANES, Stream};
 use rayon::prelude::*;
 
-/// An element moves when its 16-bit random value is below this: one in 64 does.
+/// An element moves when its 16-bit random value is below this: one in 32 does.
 const PERTURBED_BELOW: u16 = 2048;
 
 /// A quantized operand: rows of A or columns of B, 32 to a strip, one scale each.

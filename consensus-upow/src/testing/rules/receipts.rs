@@ -124,11 +124,25 @@ fn claims_are_strictly_ascending_and_bounded() {
     assert!(matches!(error, ReceiptError::Tile(TileError::Outside { row: 4, .. })));
     // 33 tiles that exist.
     let tiles = (0..9).flat_map(|layer| (0..4).map(move |row| TileId { layer, op: 0, row, col: 0 }));
-    let claims: Vec<_> = tiles.take(33).map(|tile| ShareClaim { offset: 1, tile }).collect();
+    let claims: Vec<_> = tiles.take(33).map(|tile| ShareClaim { offset: 0, tile }).collect();
     let error = r.details(|d| d.claims = claims.clone());
-    assert_eq!(error, ReceiptError::ClaimsOfIndex { offset: 1, limit: 32 });
-    let error = r.details(|d| (d.claims = claims[..32].to_vec(), d.templates.clear()).1);
+    assert_eq!(error, ReceiptError::ClaimsOfIndex { offset: 0, limit: 32 });
+    let mut most = claims[..32].to_vec();
+    most.extend((1..got).map(|offset| ShareClaim { offset, ..claims[0] }));
+    let error = r.details(|d| (d.claims = most.clone(), d.templates.clear()).1);
     assert_eq!(error, ReceiptError::Templates { got: 0, limit: MAX_TEMPLATES });
+}
+
+#[test]
+fn every_index_has_a_claim() {
+    let r = Receipt::new();
+    let count = r.built.summary.count;
+    assert!(count > 1);
+    for offset in 0..count {
+        let error = r.details(|d| d.claims.retain(|c| u32::from(c.offset) != offset));
+        assert_eq!(error, ReceiptError::IndexWithoutClaim { offset });
+    }
+    assert_eq!(r.details(|d| d.claims.clear()), ReceiptError::IndexWithoutClaim { offset: 0 });
 }
 
 #[test]
