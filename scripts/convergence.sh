@@ -13,6 +13,9 @@ steps=${2:-60}
 shift $(($# < 2 ? $# : 2))
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/scripts/setup.sh"
+# Candle's threads for element-wise operations spin while they wait: beside anything else they cost more than they give.
+# Its matrix products use all cores all the same.
+export CANDLE_NUM_THREADS=${CANDLE_NUM_THREADS:-1}
 
 exec cargo run --manifest-path "$root/Cargo.toml" --release --locked --package descent-benches --example convergence -- \
     --dataset "$dataset" --steps "$steps" "$@"

@@ -1,4 +1,8 @@
 //! One `nano` microbatch: mined, as a verifier recomputes it, and as candle trains the same model in f32.
+//!
+//! Candle's threads for element-wise operations spin while they wait: on a machine that does anything else they cost it
+//! several times what they give, and the ratios flatter the chain. `CANDLE_NUM_THREADS=1` keeps them out; candle's
+//! matrix products use all cores all the same.
 
 #[path = "shared/fixture.rs"]
 mod fixture;
@@ -6,11 +10,12 @@ mod fixture;
 use std::time::Duration;
 
 use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor};
 use consensus_upow::mining::MiningTemplate;
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput};
 use descent_benches::{Comparison, is_measuring};
 use ml_kernels::baseline::{Baseline, Linear};
-use ml_kernels::config::ProductId;
+use ml_kernels::config::{ModelConfig, ProductId};
 use ml_kernels::error::KernelError;
 use ml_kernels::microbatch::{BSide, Plain, Products};
 use ml_kernels::product::Operand;
@@ -42,6 +47,19 @@ fn candle(baseline: &Baseline, windows: &[u8]) -> GradStore {
     baseline.loss_sum(windows).and_then(|loss| loss.backward()).expect("the model's own windows")
 }
 
+/// Operands of all products of a microbatch, for candle: its time if it did nothing but multiply.
+fn candle_products(model: &ModelConfig) -> Vec<(Tensor, Tensor)> {
+    let ones = |rows: usize, cols: usize| Tensor::ones((rows, cols), DType::F32, &Device::Cpu).expect("memory");
+    let dims = model.products().map(|id| model.dims(id).expect("product of the model"));
+    dims.map(|d| (ones(d.m, d.k), ones(d.k, d.n))).collect()
+}
+
+fn multiply(products: &[(Tensor, Tensor)]) {
+    for (a, b) in products {
+        std::hint::black_box(a.matmul(b).expect("matching shapes"));
+    }
+}
+
 fn main() {
     let fixture = Fixture::nano(12);
     println!("{}", fixture.machine_line());
@@ -50,6 +68,7 @@ fn main() {
     let attempt = context.attempt(&fixture.account, 0, 0, fixture.template.sigma());
     let windows = engine.windows(context, &attempt);
     let baseline = Baseline::new(&model, &fixture.checkpoint.weights, Linear::Float).expect("the model's own weights");
+    let products = candle_products(&model);
     let mut recorder = Recorder { plain: Plain(engine.platform()), operands: Vec::new() };
     let (output, _) = engine.run(context, &attempt, &mut recorder).expect("the task's own model");
     let unmined = || engine.recompute(context, &attempt, &[]).expect("the task's own model");
@@ -60,13 +79,16 @@ fn main() {
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
     let mut group = criterion.benchmark_group("nano microbatch");
+    group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(model.microbatch_macs()));
     group.bench_function("candle f32, forward and backward", |b| b.iter(|| candle(&baseline, &windows)));
+    group.bench_function("candle f32, matmuls alone", |b| b.iter(|| multiply(&products)));
     group.bench_function("unmined", |b| b.iter(unmined));
     group.bench_function("mined", |b| b.iter(|| fixture.mine(0)));
     group.finish();
 
     let mut group = criterion.benchmark_group("nano, parts of mining");
+    group.sampling_mode(SamplingMode::Flat);
     group.bench_function("leaf hash", |b| {
         b.iter(|| engine.lattice().hash_i8(engine.platform(), &output.gradient).expect("the model's own gradient"))
     });
@@ -87,6 +109,7 @@ fn main() {
         let mut index = 0;
         let comparison = Comparison::new("nano microbatch", model.microbatch_macs())
             .with("candle f32", || candle(&baseline, &windows))
+            .with("candle f32, matmuls alone", || multiply(&products))
             .with("unmined", unmined)
             .with("mined", || {
                 index += 1;

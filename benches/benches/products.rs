@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use candle_core::{Device, Tensor};
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput};
 use descent_benches::{Comparison, is_measuring, machine_line};
 use ml_kernels::platform::Platform;
 use ml_kernels::product::{NoiseB, Operand, Rounding, mined_product, product, quantize_columns, quantize_rows};
@@ -98,6 +98,7 @@ fn main() {
     let cases = SHAPES.map(|shape| Case::new(platform, shape));
     for case in &cases {
         let mut group = criterion.benchmark_group(format!("product {}", case.name));
+        group.sampling_mode(SamplingMode::Flat);
         group.throughput(Throughput::Elements(case.macs));
         group.bench_function("candle f32", |b| b.iter(|| case.candle()));
         group.bench_function("unmined", |b| b.iter(|| case.unmined()));

@@ -18,7 +18,7 @@ use consensus_upow::step::{StepInput, StepReceipt, make_step};
 use consensus_upow::task::Task;
 use consensus_upow::ticket::TileId;
 use consensus_upow::witness::{Witness, WitnessClaim, witness_is_valid};
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput};
 use descent_benches::is_measuring;
 use descent_genesis::ChainSpec;
 use descent_runtime::{AccountId, H256};
@@ -84,6 +84,7 @@ fn witnesses(criterion: &mut Criterion) {
     let account = AccountId::new([1; 32]);
     let attempt = Attempt { round: 0, base: H256::zero(), account, lane: 0, index: 0, sigma: H256::repeat_byte(2) };
     let mut group = criterion.benchmark_group("witness");
+    group.sampling_mode(SamplingMode::Flat);
     // The qkv layer and the one that leads down from the feed-forward layer.
     for layer in [0, 3] {
         let id = ProductId { layer, op: Op::Forward };
@@ -124,6 +125,7 @@ fn seal(criterion: &mut Criterion, fixture: &Fixture, mined: &Mined) {
     let (engine, context, sealed) = (&fixture.engine, &fixture.context, &mined.sealed);
     let target = fixture.difficulty.target();
     let mut group = criterion.benchmark_group("seal");
+    group.sampling_mode(SamplingMode::Flat);
     group.bench_function("claimed ticket", |b| {
         b.iter(|| claimed_ticket_wins(engine.task(), sealed, target).expect("honest"));
     });
@@ -162,6 +164,7 @@ fn receipt(criterion: &mut Criterion, fixture: &Fixture, mined: &Mined) -> Check
         blob.len() as f64 * 8.0 / engine.task().model().weights() as f64
     );
     let mut group = criterion.benchmark_group(format!("receipt of {} microbatches", summary.count));
+    group.sampling_mode(SamplingMode::Flat);
     group.bench_function("encode", |b| b.iter(|| mined.builder.build(engine).expect("not empty")));
     group.bench_function("decode gradient", |b| {
         b.iter(|| gradient_codec::decode(&lengths, summary.count, blob).expect("honest"));
@@ -198,6 +201,7 @@ fn step(criterion: &mut Criterion, fixture: &Fixture, checked: CheckedReceipt) {
         receipts: &receipts,
     };
     let mut group = criterion.benchmark_group("round");
+    group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(model.weights() as u64));
     group.bench_function(format!("step of {RECEIPTS_OF_STEP} receipts, root included"), |b| {
         b.iter(|| make_step(engine, &input))

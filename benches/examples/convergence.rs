@@ -5,12 +5,15 @@
 //! No chain runs: every microbatch is one that a single honest miner would sum up in a round's receipt, and each of them
 //! counts as the seal of a block, whose squares the scales follow.
 
+#[path = "convergence/reference.rs"]
+mod reference;
+
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::Tensor;
 use clap::Parser;
 use consensus_upow::engine::{Engine, RoundContext};
 use consensus_upow::genesis::{initial_checkpoint, initial_training};
@@ -19,10 +22,9 @@ use consensus_upow::{Checkpoint, Platform, PreparedWeights, evaluate, loss_from_
 use descent_genesis::ChainSpec;
 use descent_runtime::{AccountId, H256};
 use indicatif::{ProgressBar, ProgressStyle};
-use ml_kernels::baseline::{Baseline, Linear};
-use ml_kernels::config::{ModelConfig, TensorKind};
 use ml_kernels::microbatch::Plain;
-use ml_kernels::optimizer::AdamW;
+
+use reference::{Reference, float_losses};
 
 /// Microbatches' worth of held-out windows that one evaluation reads.
 const HELD_OUT: usize = 16;
@@ -69,7 +71,7 @@ fn main() -> Result<()> {
     let every = args.every.unwrap_or(args.steps.div_ceil(12));
     let bar = ProgressBar::new(args.steps.into());
     bar.set_style(ProgressStyle::with_template("step {pos}/{len} {wide_bar} {eta} left  {msg}")?);
-    let mut losses = [f64::NAN; 2];
+    let mut losses = None;
     for step in 0..=args.steps {
         if step % every == 0 || step == args.steps {
             let row = Row::measure(step, losses, &chain, &reference, &held_out)?;
@@ -79,8 +81,9 @@ fn main() -> Result<()> {
             break;
         }
         let (windows, loss) = chain.step(step, args.microbatches)?;
-        losses = [loss, reference.step(&windows)?];
-        bar.set_message(format!("training loss {:.3} / {:.3}", losses[0], losses[1]));
+        let theirs = reference.step(&windows)?;
+        losses = Some([loss, theirs]);
+        bar.set_message(format!("training loss {loss:.3} / {theirs:.3}"));
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -102,7 +105,7 @@ fn held_out_windows(engine: &Engine) -> Result<Vec<Vec<u8>>> {
 struct Chain<'a> {
     engine: &'a Engine,
     checkpoint: Checkpoint,
-    weights: std::sync::Arc<PreparedWeights>,
+    weights: Arc<PreparedWeights>,
     root: H256,
     exponents: Vec<i8>,
     running: Vec<u64>,
@@ -122,8 +125,7 @@ impl<'a> Chain<'a> {
         let engine = self.engine;
         // Stand-ins for block hashes: all that matters is that they differ from round to round.
         let (beacon, sigma) = (H256::from_low_u64_be(u64::from(round)), H256::from_low_u64_le(u64::from(round)));
-        let context =
-            RoundContext::new(round, beacon, &self.root, self.exponents.clone(), std::sync::Arc::clone(&self.weights));
+        let context = RoundContext::new(round, beacon, &self.root, self.exponents.clone(), Arc::clone(&self.weights));
         let mut receipt =
             StepReceipt { count: microbatches, loss_sum: 0, gradient: vec![0; self.weights.flat().len()] };
         let (mut windows, mut squares) = (Vec::new(), Vec::new());
@@ -157,71 +159,6 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// The reference: candle's gradients, AdamW in f32.
-struct Reference {
-    model: ModelConfig,
-    optimizer: AdamW,
-    steps: u32,
-    powers: [f32; 2],
-    weights: Vec<f32>,
-    first: Vec<f32>,
-    second: Vec<f32>,
-}
-
-impl Reference {
-    fn new(model: ModelConfig, optimizer: AdamW, weights: Vec<f32>) -> Self {
-        let zeros = vec![0.0; weights.len()];
-        Self { model, optimizer, steps: 0, powers: [1.0; 2], first: zeros.clone(), second: zeros, weights }
-    }
-
-    /// One step on the mean gradient of all windows' tokens; returns the mean training loss.
-    fn step(&mut self, windows: &[Vec<u8>]) -> Result<f64> {
-        let (gradient, loss) = self.gradient(windows)?;
-        let o = self.optimizer;
-        let rate = o.rate_at(self.steps);
-        self.steps += 1;
-        self.powers = [self.powers[0] * o.beta1, self.powers[1] * o.beta2];
-        let [bias1, bias2] = self.powers.map(|power| 1.0 - power);
-        for tensor in self.model.tensors() {
-            let decay = if tensor.kind == TensorKind::Norm { 0.0 } else { o.weight_decay };
-            for i in tensor.range() {
-                let (g, w) = (gradient[i], self.weights[i]);
-                self.first[i] = o.beta1 * self.first[i] + (1.0 - o.beta1) * g;
-                self.second[i] = o.beta2 * self.second[i] + (1.0 - o.beta2) * g * g;
-                let update = (self.first[i] / bias1) / ((self.second[i] / bias2).sqrt() + o.epsilon);
-                self.weights[i] = w - rate * (update + decay * w);
-            }
-        }
-        Ok(loss)
-    }
-
-    fn gradient(&self, windows: &[Vec<u8>]) -> Result<(Vec<f32>, f64)> {
-        let baseline = Baseline::new(&self.model, &self.weights, Linear::Float)?;
-        let (mut sum, mut loss_sum) = (vec![0.0; self.weights.len()], 0.0);
-        for windows in windows {
-            let loss = baseline.loss_sum(windows)?;
-            loss_sum += f64::from(loss.to_scalar::<f32>()?);
-            let gradients = loss.backward()?;
-            for (tensor, var) in self.model.tensors().iter().zip(baseline.vars()) {
-                let g = gradients.get(var).with_context(|| format!("{} has no gradient", tensor.name))?;
-                let g = g.flatten_all().and_then(|g: Tensor| g.to_vec1::<f32>())?;
-                sum[tensor.range()].iter_mut().zip(g).for_each(|(sum, g)| *sum += g);
-            }
-        }
-        let tokens = windows.len() * self.model.tokens();
-        sum.iter_mut().for_each(|g| *g /= tokens as f32);
-        Ok((sum, loss_sum / tokens as f64))
-    }
-}
-
-/// Mean loss of each buffer of windows in candle's f32 forward pass.
-fn float_losses(model: &ModelConfig, weights: &[f32], held_out: &[Vec<u8>]) -> Result<Vec<f64>> {
-    let baseline = Baseline::new(model, weights, Linear::Float)?;
-    let loss =
-        |windows: &Vec<u8>| Ok(f64::from(baseline.loss_sum(windows)?.to_scalar::<f32>()?) / model.tokens() as f64);
-    held_out.iter().map(loss).collect()
-}
-
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
@@ -230,8 +167,8 @@ fn mean(values: &[f64]) -> f64 {
 #[derive(Clone, Copy)]
 struct Row {
     step: u32,
-    /// Mean training loss of the step before: chain's, reference's.
-    training: [f64; 2],
+    /// Mean training loss of the step before, if there was one: chain's, reference's.
+    training: Option<[f64; 2]>,
     /// The chain's weights in the chain's int7 forward pass.
     chain_int7: f64,
     /// The same weights in f32.
@@ -244,7 +181,7 @@ struct Row {
 impl Row {
     fn measure(
         step: u32,
-        training: [f64; 2],
+        training: Option<[f64; 2]>,
         chain: &Chain<'_>,
         reference: &Reference,
         held_out: &[Vec<u8>],
@@ -273,9 +210,8 @@ struct Table {
 }
 
 impl Table {
-    fn new(csv: Option<&std::path::Path>) -> Result<Self> {
-        let create =
-            |path| fs::File::create(path).with_context(|| format!("creating {}", std::path::Path::display(path)));
+    fn new(csv: Option<&Path>) -> Result<Self> {
+        let create = |path| fs::File::create(path).with_context(|| format!("creating {}", Path::display(path)));
         let mut csv = csv.map(create).transpose()?;
         if let Some(file) = &mut csv {
             writeln!(
@@ -289,10 +225,11 @@ impl Table {
     }
 
     fn print(&mut self, row: Row) -> Result<()> {
-        let Row { step, training: [ours, theirs], chain_int7, chain_float, reference, error } = row;
+        let Row { step, training, chain_int7, chain_float, reference, error } = row;
         let difference = row.difference();
+        let [ours, theirs] = training.map_or_else(Default::default, |both| both.map(|loss| format!("{loss:.4}")));
         println!(
-            "{step:>5}   {chain_int7:>10.4}  {chain_float:>10.4}  {reference:>10.4}   {difference:>+10.4}  {ours:>8.4}  {theirs:>10.4}"
+            "{step:>5}   {chain_int7:>10.4}  {chain_float:>10.4}  {reference:>10.4}   {difference:>+10.4}  {ours:>8}  {theirs:>10}"
         );
         if let Some(file) = &mut self.csv {
             writeln!(file, "{step},{ours},{theirs},{chain_int7},{chain_float},{reference},{difference},{error}")?;

@@ -72,7 +72,7 @@ impl NodeBackend {
             send(HeadKind::Best, &imported.header);
         }
         let store = self.chain.store();
-        let newest = store.finalized()?;
+        let newest = self.chain.finalized()?;
         while *finalized < newest.number {
             *finalized += 1;
             if let Some(hash) = store.hash_at(*finalized)?
@@ -168,7 +168,7 @@ impl Backend for NodeBackend {
     }
 
     fn finalized_hash(&self) -> Result<H256, BackendError> {
-        Ok(self.chain.store().finalized().map_err(database)?.hash)
+        Ok(self.chain.finalized().map_err(database)?.hash)
     }
 
     fn header(&self, hash: H256) -> Result<Option<Header>, BackendError> {
@@ -214,14 +214,7 @@ impl Backend for NodeBackend {
         let state = self.chain.store().best_state().map_err(database)?;
         let on_chain = storage::ACCOUNT.get_or_default(&state, account).map_err(database)?.nonce;
         // Clients sign the next transaction before the last one is included.
-        let waiting = self.pool.waiting();
-        let mine = waiting
-            .iter()
-            .filter_map(|b| descent_runtime::SignedExtrinsic::decode(b).ok())
-            .filter(|s| s.signer == *account);
-        let mut nonces: Vec<Nonce> = mine.map(|s| s.nonce).collect();
-        nonces.sort_unstable();
-        Ok(nonces.into_iter().fold(on_chain, |next, nonce| if nonce == next { next.saturating_add(1) } else { next }))
+        Ok(self.pool.next_nonce(account, on_chain))
     }
 
     fn submit_extrinsic(&self, extrinsic: Vec<u8>) -> Result<H256, SubmitError> {
@@ -259,10 +252,7 @@ impl Backend for NodeBackend {
         let per_second = self.stats.as_ref().map_or(0.0, |s| s.microbatches_per_second());
         let model = chain.engine().task().model();
         let macs = per_second * model.microbatch_macs() as f64;
-        let mut microbatches = 0;
-        for r in 1..=round {
-            microbatches += storage::ROUNDS.get(state, &r).map_err(database)?.map_or(0, |i| u64::from(i.microbatches));
-        }
+        let tokens = storage::TOKENS_SEEN.get(state).map_err(database)?;
         let expected_ms = if macs > 0.0 { (difficulty as f64 / macs * 1000.0) as u64 } else { params.block_time_ms };
         Ok(TrainingStatus {
             chain: chain.spec().name.clone(),
@@ -271,8 +261,8 @@ impl Backend for NodeBackend {
             round_block: parent.number % params.round_blocks,
             round_blocks: params.round_blocks,
             step: chain.checkpoint(round).map_err(database)?.map_or(0, |(_, c)| c.step),
-            tokens: storage::TOKENS_SEEN.get(state).map_err(database)?,
-            microbatches,
+            tokens,
+            microbatches: tokens / model.tokens() as u64,
             training_loss: (info.tokens > 0).then(|| loss_from_fixed(info.loss)),
             held_out_loss: self.held_out.latest().map(|(_, loss)| loss),
             held_out_round: self.held_out.latest().map(|(round, _)| round),
@@ -305,13 +295,22 @@ impl Backend for NodeBackend {
             Err(ImportError::Block(_)) => None,
             Err(e) => return Err(database(e)),
         };
+        let step = match &checkpoint {
+            Some(checkpoint) => checkpoint.step,
+            None => {
+                let infos = (1..=round).map(|r| storage::ROUNDS.get(&state, &r).map_err(database));
+                let made =
+                    infos.filter(|info| !matches!(info, Ok(info) if info.as_ref().is_none_or(|i| i.tokens == 0)));
+                made.map(|info| info.map(|_| 1)).sum::<Result<u32, _>>()?
+            }
+        };
         let hashes =
             checkpoint.as_ref().map(|c| consensus_upow::checkpoint::tensor_hashes(model, c)).unwrap_or_default();
         let tensors = hashes.into_iter().map(|t| TensorInfo { name: t.name, shape: t.shape.to_vec(), hash: t.weights });
         Ok(Some(CheckpointInfo {
             round,
             checkpoint_root: info.checkpoint_root,
-            step: checkpoint.as_ref().map_or(0, |c| c.step),
+            step,
             start_block: info.start_block,
             block_hash,
             stored: checkpoint.is_some(),

@@ -13,7 +13,7 @@ use consensus_upow::verify::{BlockError, BlockParts, VerifiedBlock, submitted_re
 use consensus_upow::view::round_context;
 use consensus_upow::{Checkpoint, Platform};
 use descent_genesis::{BuildError, ChainSpec, Dataset, build_genesis};
-use descent_runtime::{H256, Header};
+use descent_runtime::{ChainParams, H256, Header};
 use sp_core::U256;
 use tokio::sync::broadcast;
 
@@ -131,7 +131,7 @@ impl Chain {
             // A margin of two rounds: receipts are settled so long after their round.
             Pruning::Rounds(n) => StatePruning::Blocks(n.saturating_add(2).saturating_mul(spec.params.round_blocks)),
         };
-        let options = StoreOptions { finality_depth: spec.params.finality_depth, state_pruning };
+        let options = StoreOptions { finality_depth: reorganisation_horizon(&spec.params), state_pruning };
         let store = Store::open(path, &record, options)?;
         let caches = Caches::new();
         caches.put_checkpoint(genesis_root, Arc::new(checkpoint));
@@ -190,6 +190,19 @@ impl Chain {
         StoreView::new(self, parent)
     }
 
+    /// The block that wallets are told is final: a fixed depth below the best one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn finalized(&self) -> Result<BlockRef, StoreError> {
+        let number = self.store.best()?.number.saturating_sub(self.spec.params.finality_depth);
+        match self.store.hash_at(number)? {
+            Some(hash) => Ok(BlockRef { number, hash }),
+            // The best chain moved meanwhile and is shorter now.
+            None => self.store.finalized(),
+        }
+    }
+
     /// What attempts on top of a view's parent share.
     ///
     /// # Errors
@@ -241,7 +254,8 @@ impl Chain {
         let round = params.round_after(header.number);
         let root = verified.checkpoint_root;
         let parts = verified.checkpoint.map(|checkpoint| {
-            let parts = (round % CHECKPOINT_ROUNDS == 0)
+            let parts = round
+                .is_multiple_of(CHECKPOINT_ROUNDS)
                 .then(|| consensus_upow::checkpoint::to_parts(self.engine.task().model(), &checkpoint));
             self.caches.put_checkpoint(root, checkpoint);
             parts
@@ -265,7 +279,10 @@ impl Chain {
             new_best,
         })?;
         if new_best && params.is_step_block(header.number) {
-            self.prune()?;
+            // The block is stored: history that stays too long is no reason to refuse it.
+            if let Err(error) = self.prune() {
+                tracing::warn!(%error, "old history not pruned");
+            }
         }
         let imported = Imported { header, new_best, route };
         // Nobody listening is fine.
@@ -307,6 +324,12 @@ impl Chain {
         // The lock guards no data, so a panic under it has broken nothing.
         self.importing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many blocks deep a branch may leave the best chain: far deeper than what wallets are told is final, so that a
+/// heavier branch wins after any partition that operators would not notice by themselves.
+fn reorganisation_horizon(params: &ChainParams) -> u32 {
+    params.finality_depth.saturating_mul(16).max(params.round_blocks.saturating_mul(2))
 }
 
 /// A sidecar part with its digest.

@@ -11,7 +11,7 @@ use consensus_upow::receipt::{BuiltReceipt, ReceiptBuilder};
 use consensus_upow::verify::{AuthoredBlock, BlockError, author_block};
 use consensus_upow::view::{ChainView, median_time};
 use descent_runtime::call::TrainingCall;
-use descent_runtime::{AccountId, H256, PreDigest, RuntimeCall, SignedExtrinsic, storage};
+use descent_runtime::{AccountId, H256, Nonce, PreDigest, RuntimeCall, SignedExtrinsic, storage};
 use sp_core::{Pair as _, sr25519};
 use sp_runtime::generic::Era;
 
@@ -21,6 +21,9 @@ use crate::store::{BlockRef, StoreError, StoredBody};
 
 /// Over how long the speed is averaged.
 const SPEED_WINDOW: Duration = Duration::from_secs(10);
+
+/// How long a miner whose block was refused waits before it tries again.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
 /// What stops a miner.
 #[derive(Debug, thiserror::Error)]
@@ -161,16 +164,25 @@ impl Miner {
             if self.pool.len() > pending && started.elapsed() > patience {
                 return Ok(());
             }
-            let mined = self.mine_one(&context, &template)?;
+            let (mined, added) = self.mine_one(&context, &template)?;
             self.stats.record(&mined);
             if let Some((seal, witness)) = mined.seal {
                 return self.publish(authored, &seal, witness);
+            }
+            if !added {
+                // One microbatch in e^8 draws no share. Under this template it never will: another one is due.
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    fn mine_one(&mut self, context: &RoundContext, template: &MiningTemplate) -> Result<MinedMicrobatch, MineError> {
+    /// Mines the next index; tells whether it went into the receipt.
+    fn mine_one(
+        &mut self,
+        context: &RoundContext,
+        template: &MiningTemplate,
+    ) -> Result<(MinedMicrobatch, bool), MineError> {
         let engine = self.chain.engine();
         let builder = self.builder.get_or_insert_with(|| ReceiptBuilder::new(engine, context, self.lane, 0));
         if !builder.has_room() {
@@ -179,8 +191,8 @@ impl Miner {
             *builder = ReceiptBuilder::new(engine, context, self.lane, next);
         }
         let mined = mine(engine, context, template, builder.next_index()).map_err(BlockError::from)?;
-        builder.push(template, &mined);
-        Ok(mined)
+        let added = builder.push(template, &mined);
+        Ok((mined, added))
     }
 
     /// Brings receipts in line with the chain: forgets what is included or expired, hands in what is due.
@@ -223,41 +235,58 @@ impl Miner {
 
     fn author(&mut self, view: &StoreView<'_>) -> Result<AuthoredBlock, MineError> {
         let median = median_time(view).map_err(BlockError::from)?;
-        let timestamp_ms = now_ms().max(median.map_or(0, |m| m.saturating_add(1)));
+        let timestamp_ms = now_ms().max(median.saturating_add(1));
         let pre = PreDigest { sealer: self.account.clone(), lane: self.lane, timestamp_ms };
         let account = storage::ACCOUNT.get_or_default(view.state(), &self.account).map_err(BlockError::from)?;
-        let mut candidates = Vec::new();
-        let mut rounds = Vec::new();
-        let mut nonce = account.nonce;
-        for receipt in &self.outbox {
-            // A block takes one receipt of a lane and round; the next ones follow in later blocks.
-            if rounds.contains(&receipt.summary.round) {
-                continue;
-            }
-            rounds.push(receipt.summary.round);
-            candidates.push(self.sign(receipt, nonce));
-            nonce = nonce.saturating_add(1);
+        // Transactions that the account's owner has sent keep their nonces, and the receipts follow.
+        let sent = self.pool.ready(&self.account, account.nonce);
+        let mut authored = self.author_after(&sent, account.nonce, view, &pre)?;
+        if !sent.is_empty() && !authored.refused.is_empty() {
+            // One that doesn't go in leaves a gap before the receipts: then these go first.
+            authored = self.author_after(&[], account.nonce, view, &pre)?;
         }
-        let receipts = candidates.clone();
-        candidates.extend(self.pool.waiting());
-        let engine = self.chain.engine();
-        let mut authored = author_block(engine, view, &pre, candidates)?;
-        authored.refused.retain(|(bytes, reason)| {
-            let own = receipts.contains(bytes);
-            if own {
-                tracing::warn!(%reason, "own receipt is not valid on this branch");
-            }
-            own
-        });
-        // A refused receipt stays refused on this branch: its templates build on blocks that left it.
-        for (bytes, _) in &authored.refused {
+        for (bytes, reason) in &authored.refused {
+            tracing::warn!(%reason, "own receipt is not valid on this branch");
+            // A refused receipt stays refused on this branch: its templates build on blocks that left it.
             let summary = consensus_upow::verify::submitted_receipt(bytes).map(|(_, s)| s);
             self.outbox.retain(|r| Some(&r.summary) != summary.as_ref());
         }
         Ok(authored)
     }
 
-    fn sign(&self, receipt: &BuiltReceipt, nonce: u32) -> Vec<u8> {
+    /// A block of the given extrinsics of the own account, its receipts, then everything waiting; with those of the
+    /// receipts that were refused.
+    fn author_after(
+        &self,
+        sent: &[Vec<u8>],
+        nonce: Nonce,
+        view: &StoreView<'_>,
+        pre: &PreDigest,
+    ) -> Result<AuthoredBlock, MineError> {
+        let count = |list: &[Vec<u8>]| Nonce::try_from(list.len()).unwrap_or(Nonce::MAX);
+        let first = nonce.saturating_add(count(sent));
+        let receipts = self.receipts_due(first);
+        self.pool.reserve(&self.account, first..first.saturating_add(count(&receipts)));
+        let others = self.pool.waiting().into_iter().filter(|bytes| !sent.contains(bytes));
+        let candidates = sent.iter().chain(&receipts).cloned().chain(others).collect();
+        let mut authored = author_block(self.chain.engine(), view, pre, candidates)?;
+        authored.refused.retain(|(bytes, _)| receipts.contains(bytes));
+        Ok(authored)
+    }
+
+    /// The receipts that the next block may include, signed.
+    fn receipts_due(&self, first: Nonce) -> Vec<Vec<u8>> {
+        let mut rounds = Vec::new();
+        let due = self.outbox.iter().filter(|receipt| {
+            // A block takes one receipt of a lane and round; the next ones follow in later blocks.
+            let is_first = !rounds.contains(&receipt.summary.round);
+            rounds.push(receipt.summary.round);
+            is_first
+        });
+        due.zip(first..).map(|(receipt, nonce)| self.sign(receipt, nonce)).collect()
+    }
+
+    fn sign(&self, receipt: &BuiltReceipt, nonce: Nonce) -> Vec<u8> {
         let call = RuntimeCall::Training(TrainingCall::SubmitReceipt { summary: receipt.summary.clone() });
         let genesis: H256 = self.chain.genesis_hash();
         SignedExtrinsic::new(&self.pair, call, nonce, 0, Era::immortal(), genesis, genesis).encode()
@@ -274,10 +303,20 @@ impl Miner {
             sealed(authored.header, seal).map_err(|e| BlockError::from(consensus_upow::seal::SealError::from(e)))?;
         let sidecars = self.outbox.iter().flat_map(|r| [r.details.clone(), r.blob.clone()]).collect();
         let body = StoredBody { extrinsics: authored.extrinsics, witness };
-        let imported = self.chain.import(IncomingBlock { header, body, sidecars }, now_ms())?;
-        let mut totals = self.stats.totals.lock().unwrap_or_else(PoisonError::into_inner);
-        totals.blocks += 1;
-        tracing::debug!(number = imported.header.number, hash = ?imported.header.hash(), "sealed a block");
+        match self.chain.import(IncomingBlock { header, body, sidecars }, now_ms()) {
+            Ok(imported) => {
+                let mut totals = self.stats.totals.lock().unwrap_or_else(PoisonError::into_inner);
+                totals.blocks += 1;
+                tracing::debug!(number = imported.header.number, hash = ?imported.header.hash(), "sealed a block");
+            }
+            // The disk or the database failed: nothing that goes on mining would be kept.
+            Err(error @ ImportError::Store(_)) => return Err(error.into()),
+            // The clock was set back, or another branch got ahead: this block is lost, the next one need not be.
+            Err(error) => {
+                tracing::warn!(%error, "own block refused");
+                std::thread::sleep(REFUSED_PAUSE);
+            }
+        }
         Ok(())
     }
 }

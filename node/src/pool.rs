@@ -1,6 +1,7 @@
 //! The transaction pool: valid extrinsics waiting for a block, ordered by account and nonce.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use descent_runtime::extrinsic::extrinsic_hash;
@@ -48,6 +49,8 @@ struct Inner {
     by_account: BTreeMap<AccountId, BTreeMap<Nonce, Waiting>>,
     hashes: HashMap<H256, (AccountId, Nonce)>,
     bytes: usize,
+    /// Nonces of the own miner's receipts, in the block that it works on.
+    reserved: Option<(AccountId, Range<Nonce>)>,
 }
 
 /// The pool.
@@ -111,9 +114,53 @@ impl Pool {
         Ok(hash)
     }
 
+    /// Takes back what left the best chain with its blocks, as far as it is still valid and not a receipt.
+    pub fn take_back(
+        &self,
+        params: &ChainParams,
+        genesis: H256,
+        state: &dyn StateRead,
+        number: u32,
+        extrinsics: impl IntoIterator<Item = Vec<u8>>,
+    ) {
+        for bytes in extrinsics {
+            if let Err(error) = self.submit(params, genesis, state, number, bytes) {
+                tracing::debug!(%error, "extrinsic of a retracted block not taken back");
+            }
+        }
+    }
+
     /// Everything waiting, accounts in turn, nonces ascending.
     pub fn waiting(&self) -> Vec<Vec<u8>> {
         self.lock().by_account.values().flat_map(BTreeMap::values).map(|w| w.bytes.clone()).collect()
+    }
+
+    /// Those of one account that the next block can include, nonces ascending from `next` without a gap.
+    pub fn ready(&self, account: &AccountId, next: Nonce) -> Vec<Vec<u8>> {
+        let inner = self.lock();
+        let waiting = inner.by_account.get(account);
+        let waiting = waiting.into_iter().flat_map(|w| w.range(next..));
+        waiting
+            .zip(next..)
+            .take_while(|((nonce, _), expected)| *nonce == expected)
+            .map(|((_, w), _)| w.bytes.clone())
+            .collect()
+    }
+
+    /// Nonce of an account's next extrinsic, when the state says `next`: after those waiting and those reserved.
+    pub fn next_nonce(&self, account: &AccountId, next: Nonce) -> Nonce {
+        let inner = self.lock();
+        let waiting = inner.by_account.get(account);
+        let reserved = inner.reserved.as_ref().filter(|(miner, _)| miner == account).map(|(_, nonces)| nonces);
+        let is_taken = |nonce: &Nonce| {
+            waiting.is_some_and(|w| w.contains_key(nonce)) || reserved.is_some_and(|nonces| nonces.contains(nonce))
+        };
+        (next..).find(|nonce| !is_taken(nonce)).unwrap_or(Nonce::MAX)
+    }
+
+    /// Keeps nonces for the own miner's receipts, instead of those kept before: clients sign with the ones behind them.
+    pub fn reserve(&self, account: &AccountId, nonces: Range<Nonce>) {
+        self.lock().reserved = Some((account.clone(), nonces));
     }
 
     /// Number waiting.

@@ -60,7 +60,11 @@ impl<'a> StoreView<'a> {
         let mut parent = self.header.parent_hash;
         while at > number {
             if self.chain.store.hash_at(at)? == Some(hash) {
-                return Ok(self.chain.store.hash_at(number)?.unwrap_or(hash));
+                let found = self.chain.store.hash_at(number)?;
+                // Read again: between the two the best chain may have moved to another branch.
+                if let (Some(found), true) = (found, self.chain.store.hash_at(at)? == Some(hash)) {
+                    return Ok(found);
+                }
             }
             (hash, at) = (parent, at - 1);
             if at > number {

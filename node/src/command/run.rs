@@ -23,6 +23,7 @@ use crate::held_out::HeldOut;
 use crate::keys::Key;
 use crate::miner::{Miner, MinerStats};
 use crate::pool::Pool;
+use crate::store::StoreError;
 
 /// How often the live line is drawn.
 const REFRESH: Duration = Duration::from_millis(500);
@@ -153,7 +154,7 @@ async fn announce(
     backend: Arc<NodeBackend>,
     held_out: Arc<HeldOut>,
 ) {
-    let mut finalized = chain.store().finalized().map_or(0, |f| f.number);
+    let mut finalized = chain.finalized().map_or(0, |f| f.number);
     evaluate(&chain, &held_out);
     loop {
         let imported = match events.recv().await {
@@ -166,16 +167,29 @@ async fn announce(
         }
         if imported.new_best {
             let params = &chain.spec().params;
-            if !pool.is_empty()
-                && let Ok(state) = chain.store().best_state()
-            {
-                pool.prune(params, chain.genesis_hash(), &state, imported.header.number.saturating_add(1));
+            if let Err(error) = refresh(&chain, &pool, &imported) {
+                tracing::warn!(%error, "waiting transactions not checked");
             }
             if params.is_step_block(imported.header.number) {
                 evaluate(&chain, &held_out);
             }
         }
     }
+}
+
+/// Brings the waiting transactions in line with a new best block.
+fn refresh(chain: &Chain, pool: &Pool, imported: &Imported) -> Result<(), StoreError> {
+    if pool.is_empty() && imported.route.retracted.is_empty() {
+        return Ok(());
+    }
+    let (params, genesis, state) = (&chain.spec().params, chain.genesis_hash(), chain.store().best_state()?);
+    let next = state.block().number.saturating_add(1);
+    pool.prune(params, genesis, &state, next);
+    for block in &imported.route.retracted {
+        let body = chain.store().body(&block.hash)?;
+        pool.take_back(params, genesis, &state, next, body.into_iter().flat_map(|body| body.extrinsics));
+    }
+    Ok(())
 }
 
 /// Evaluates the newest checkpoint on the held-out tenth, beside everything else.

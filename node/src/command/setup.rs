@@ -1,7 +1,7 @@
 //! From arguments to an open chain.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -95,8 +95,8 @@ pub fn start_logging(filter: &str) -> Result<()> {
     let filter =
         tracing_subscriber::EnvFilter::try_new(directives).with_context(|| format!("log filter {filter:?}"))?;
     let format = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // When nobody reads the log any more, the node goes on.
-    let format = format.log_internal_errors(false);
+    // Colours are for terminals. When nobody reads the log any more, the node goes on.
+    let format = format.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false);
     // A second start in one process, as in tests, keeps the first.
     let _ = format.try_init();
     Ok(())

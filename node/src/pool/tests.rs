@@ -1,1 +1,204 @@
-//! The pool.
+//! The pool, over a genesis state in memory.
+
+use consensus_upow::ModelConfig;
+use descent_genesis::{accounts, dev};
+use descent_runtime::call::{BalancesCall, SystemCall, TrainingCall};
+use descent_runtime::{
+    GenesisTraining, MemoryState, Overlay, ReceiptSummary, RuntimeCall, SignedExtrinsic, genesis_state, storage,
+};
+use sp_runtime::generic::Era;
+
+use super::*;
+
+const GENESIS: H256 = H256::repeat_byte(7);
+
+/// A chain whose state can be changed.
+struct Chain {
+    params: ChainParams,
+    state: MemoryState,
+    pool: Pool,
+}
+
+impl Chain {
+    fn new() -> Self {
+        let params = dev::params(&ModelConfig::TINY);
+        let hash = H256::repeat_byte(1);
+        let training = GenesisTraining { checkpoint_root: hash, exponents: vec![0], running: vec![0], task_id: hash };
+        let endowments = ["Alice", "Bob"].map(|name| (account(name), dev::ENDOWMENT));
+        let state = genesis_state(&params, &endowments, training).expect("valid parameters");
+        Self { params, state: MemoryState::new(&state).expect("in memory"), pool: Pool::default() }
+    }
+
+    fn submit(&self, bytes: &[u8]) -> Result<H256, PoolError> {
+        self.pool.submit(&self.params, GENESIS, &self.state, 1, bytes.to_vec())
+    }
+
+    /// Sets nonce and balance as blocks would, and prunes.
+    fn set(&mut self, name: &str, nonce: Nonce, free: u128) {
+        let mut overlay = Overlay::new(&self.state);
+        let mut info = storage::ACCOUNT.get_or_default(&overlay, &account(name)).expect("in memory");
+        (info.nonce, info.data.free) = (nonce, free);
+        storage::ACCOUNT.put(&mut overlay, &account(name), &info);
+        let changes = overlay.into_changes();
+        self.state.apply(&changes).expect("in memory");
+        self.pool.prune(&self.params, GENESIS, &self.state, 2);
+    }
+}
+
+fn account(name: &str) -> AccountId {
+    accounts::well_known(name).expect("well known")
+}
+
+fn signed(name: &str, call: RuntimeCall, nonce: Nonce, tip: u128) -> Vec<u8> {
+    let pair = accounts::key_pair(name).expect("well known");
+    SignedExtrinsic::new(&pair, call, nonce, tip, Era::immortal(), GENESIS, GENESIS).encode()
+}
+
+fn transfer(name: &str, nonce: Nonce, tip: u128) -> Vec<u8> {
+    let call = BalancesCall::TransferKeepAlive { dest: account("Bob").into(), value: dev::DSNT };
+    signed(name, RuntimeCall::Balances(call), nonce, tip)
+}
+
+fn remark(name: &str, nonce: Nonce, tip: u128, length: usize) -> Vec<u8> {
+    signed(name, RuntimeCall::System(SystemCall::Remark { remark: vec![0; length] }), nonce, tip)
+}
+
+#[test]
+fn extrinsics_wait_in_the_order_of_their_nonces() {
+    let chain = Chain::new();
+    let all = [transfer("Alice", 0, 0), transfer("Alice", 1, 5), transfer("Alice", 2, 0)];
+    for which in [2, 0, 1] {
+        chain.submit(&all[which]).unwrap();
+    }
+    assert_eq!(chain.pool.waiting(), all);
+    assert!(matches!(chain.submit(&all[1]), Err(PoolError::Known(hash)) if hash == extrinsic_hash(&all[1])));
+    assert_eq!(chain.pool.len(), 3);
+}
+
+#[test]
+fn only_a_higher_tip_replaces() {
+    let chain = Chain::new();
+    let [old, same, better] = [transfer("Alice", 0, 10), remark("Alice", 0, 10, 1), remark("Alice", 0, 11, 1)];
+    chain.submit(&old).unwrap();
+    assert!(matches!(chain.submit(&same), Err(PoolError::Underpriced { got: 10, existing: 10 })));
+    chain.submit(&better).unwrap();
+    assert_eq!(chain.pool.waiting(), std::slice::from_ref(&better));
+    // The replaced one may not come back, but as a newcomer, not as a known one.
+    assert!(matches!(chain.submit(&old), Err(PoolError::Underpriced { got: 10, existing: 11 })));
+    assert_eq!((chain.pool.len(), chain.pool.lock().bytes), (1, better.len()));
+}
+
+#[test]
+fn an_account_has_limited_room() {
+    let chain = Chain::new();
+    for nonce in 0..MAX_PER_ACCOUNT as Nonce {
+        chain.submit(&transfer("Alice", nonce, 0)).unwrap();
+    }
+    let next = MAX_PER_ACCOUNT as Nonce;
+    assert!(matches!(chain.submit(&transfer("Alice", next, 0)), Err(PoolError::Full)));
+    // Others are not concerned, and replacing takes no room.
+    chain.submit(&transfer("Bob", 0, 0)).unwrap();
+    chain.submit(&transfer("Alice", 3, 1)).unwrap();
+    assert_eq!(chain.pool.len(), MAX_PER_ACCOUNT + 1);
+}
+
+#[test]
+fn bytes_are_limited_and_a_replacement_takes_its_predecessors_place() {
+    let chain = Chain::new();
+    let length = 200_000;
+    let per_pool = MAX_BYTES / length;
+    for nonce in 0..per_pool as Nonce {
+        chain.submit(&remark("Alice", nonce, 0, length)).unwrap();
+    }
+    assert!(matches!(chain.submit(&remark("Bob", 0, 0, length)), Err(PoolError::Full)));
+    chain.submit(&remark("Alice", 0, 1, length)).unwrap();
+    let total: usize = chain.pool.waiting().iter().map(Vec::len).sum();
+    assert_eq!((chain.pool.lock().bytes, chain.pool.len()), (total, per_pool));
+}
+
+#[test]
+fn what_breaks_a_rule_is_refused() {
+    let chain = Chain::new();
+    let invalid = |bytes: &[u8]| match chain.submit(bytes) {
+        Err(PoolError::Invalid(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(invalid(b""), ExtrinsicError::LengthPrefix);
+    assert!(matches!(invalid(b"\x08\x84"), ExtrinsicError::Length { .. }));
+    assert!(matches!(invalid(&transfer("Charlie", 0, 0)), ExtrinsicError::FeeUnpayable { got: 0, .. }));
+    let mut forged = transfer("Alice", 5, 0);
+    *forged.last_mut().expect("not empty") ^= 1;
+    // Without a valid signature it may not even wait: it would take the place of a true one.
+    assert_eq!(invalid(&forged), ExtrinsicError::Signature);
+    let long = remark("Alice", 0, 0, chain.params.max_block_bytes as usize);
+    assert!(matches!(invalid(&long), ExtrinsicError::BlockBytes { .. }));
+    assert!(chain.pool.is_empty());
+}
+
+#[test]
+fn receipts_do_not_come_this_way() {
+    let chain = Chain::new();
+    let hash = H256::zero();
+    let summary = ReceiptSummary {
+        round: 0,
+        lane: 0,
+        start: 0,
+        count: 1,
+        shares: 1,
+        tokens: 1,
+        details_hash: hash,
+        details_len: 1,
+        blob_hash: hash,
+        blob_len: 1,
+    };
+    let receipt = signed("Alice", RuntimeCall::Training(TrainingCall::SubmitReceipt { summary }), 0, 0);
+    assert!(matches!(chain.submit(&receipt), Err(PoolError::Receipt)));
+}
+
+#[test]
+fn what_is_included_outdated_or_unpayable_leaves() {
+    let mut chain = Chain::new();
+    for bytes in [transfer("Alice", 0, 0), transfer("Alice", 1, 0), transfer("Alice", 3, 0), transfer("Bob", 0, 0)] {
+        chain.submit(&bytes).unwrap();
+    }
+    chain.set("Alice", 1, dev::ENDOWMENT);
+    assert_eq!(chain.pool.len(), 3);
+    assert!(matches!(
+        chain.submit(&transfer("Alice", 0, 0)),
+        Err(PoolError::Invalid(ExtrinsicError::NonceStale { got: 0, expected: 1 }))
+    ));
+    chain.set("Bob", 0, chain.params.existential_deposit);
+    assert_eq!(chain.pool.waiting(), [transfer("Alice", 1, 0), transfer("Alice", 3, 0)]);
+    chain.set("Alice", 4, dev::ENDOWMENT);
+    let inner = chain.pool.lock();
+    assert!(inner.by_account.is_empty() && inner.hashes.is_empty() && inner.bytes == 0);
+}
+
+#[test]
+fn the_next_nonce_follows_those_waiting_and_reserved() {
+    let chain = Chain::new();
+    let alice = account("Alice");
+    assert_eq!(chain.pool.next_nonce(&alice, 0), 0);
+    for nonce in [0, 1, 4] {
+        chain.submit(&transfer("Alice", nonce, 0)).unwrap();
+    }
+    assert_eq!(chain.pool.next_nonce(&alice, 0), 2);
+    assert_eq!(chain.pool.next_nonce(&alice, 4), 5);
+    assert_eq!(chain.pool.ready(&alice, 0), [transfer("Alice", 0, 0), transfer("Alice", 1, 0)]);
+    assert_eq!(chain.pool.ready(&alice, 2), [[0_u8; 0]; 0]);
+    chain.pool.reserve(&alice, 2..4);
+    assert_eq!(chain.pool.next_nonce(&alice, 0), 5);
+    assert_eq!(chain.pool.next_nonce(&account("Bob"), 0), 0);
+    chain.pool.reserve(&alice, 2..3);
+    assert_eq!(chain.pool.next_nonce(&alice, 0), 3);
+}
+
+#[test]
+fn extrinsics_of_retracted_blocks_wait_again() {
+    let mut chain = Chain::new();
+    chain.set("Alice", 1, dev::ENDOWMENT);
+    let block = [transfer("Alice", 0, 0), transfer("Alice", 1, 0), b"no extrinsic".to_vec(), transfer("Bob", 0, 0)];
+    chain.pool.take_back(&chain.params, GENESIS, &chain.state, 1, block);
+    assert_eq!(chain.pool.len(), 2);
+    assert_eq!(chain.pool.ready(&account("Alice"), 1), [transfer("Alice", 1, 0)]);
+}
