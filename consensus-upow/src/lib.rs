@@ -36,7 +36,7 @@ pub mod verify;
 pub mod view;
 pub mod witness;
 
-pub use ml_kernels::config::ModelConfig;
+pub use ml_kernels::config::{ModelConfig, TensorKind, TensorSpec};
 pub use ml_kernels::loss::from_fixed as loss_from_fixed;
 pub use ml_kernels::microbatch::evaluate;
 pub use ml_kernels::optimizer::Checkpoint;

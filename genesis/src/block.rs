@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn genesis_hashes_are_pinned() {
         let pinned = [
-            (dev::ID, "0xcdfdfb726da40f0718117c0946ca95bb9a9d6a9f891fded5718d4f0f82d2eb0d"),
-            (local::ID, "0xf19351841f59beb26e704847b5809dfd623fae9c83cf0a0b156831cff58d535d"),
+            (dev::ID, "0x095f6c800fb787f6fe7d1e15d73403732b06e1c916905cdb52fee4cd0eeefb2f"),
+            (local::ID, "0x9e63423d1bd52c4de8d220d616d830924ee9d9cb97c2ea71a6c53e8f080142c1"),
         ];
         let hash = |id| format!("{:?}", build_genesis(&spec(id), training(&spec(id))).unwrap().hash);
         assert_eq!(pinned.map(|(id, _)| (id, hash(id))), pinned.map(|(id, hash)| (id, hash.to_owned())));

@@ -107,10 +107,12 @@ impl Baseline {
         let mut next = || vars.next().expect("one variable for each tensor").as_tensor();
         let mut x = next().index_select(&ids(0)?, 0)?;
         for _ in 0..self.model.n_layers {
-            let (norm1, qkv, out, norm2, gate_up, down) = (next(), next(), next(), next(), next(), next());
-            let attended = self.attention(&self.matmul(&Self::norm(&x, norm1)?, qkv)?, count)?;
+            let (norm1, q, k, v, out) = (next(), next(), next(), next(), next());
+            let (norm2, gate, up, down) = (next(), next(), next(), next());
+            let (qkv, gate_up) = (Tensor::cat(&[q, k, v], 1)?, Tensor::cat(&[gate, up], 1)?);
+            let attended = self.attention(&self.matmul(&Self::norm(&x, norm1)?, &qkv)?, count)?;
             x = (x + self.matmul(&attended, out)?)?;
-            let gu = self.matmul(&Self::norm(&x, norm2)?, gate_up)?;
+            let gu = self.matmul(&Self::norm(&x, norm2)?, &gate_up)?;
             let (gate, up) = (gu.narrow(1, 0, f)?, gu.narrow(1, f, f)?);
             let activated = (gate.silu()? * up)?;
             x = (x + self.matmul(&activated, down)?)?;

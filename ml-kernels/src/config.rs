@@ -7,6 +7,9 @@ pub const VOCAB: usize = 256;
 /// Largest tensor side or token count accepted (the i32 accumulators and the noise bounds hold up to here).
 pub const MAX_SIDE: usize = MAX_K;
 
+/// Tensors of a decoder layer: attention norm, q, k, v, out, feed-forward norm, gate, up, down.
+pub const TENSORS_PER_LAYER: usize = 9;
+
 /// Shape of a Llama-style decoder and of one microbatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelConfig {
@@ -230,6 +233,23 @@ impl ModelConfig {
         })
     }
 
+    /// The tensors whose columns, side by side, are a linear layer's weights: queries, keys and values are multiplied as
+    /// one matrix, and so are gate and up. They stay tensors of their own because their gradients differ in size by
+    /// orders of magnitude, and each needs its own exponent.
+    pub fn linear_tensors(&self, layer: u16) -> std::ops::Range<usize> {
+        let layer = usize::from(layer);
+        let base = 1 + TENSORS_PER_LAYER * (layer / 4);
+        if layer == 4 * self.n_layers {
+            return base + 1..base + 2;
+        }
+        match layer % 4 {
+            0 => base + 1..base + 4,
+            1 => base + 4..base + 5,
+            2 => base + 6..base + 8,
+            _ => base + 8..base + 9,
+        }
+    }
+
     /// Dimensions of a product, if its layer exists.
     pub fn dims(&self, id: ProductId) -> Option<Dims> {
         let (inputs, outputs) = self.linear(id.layer)?;
@@ -253,7 +273,7 @@ impl ModelConfig {
 
     /// The tensors in the order of the flat weight vector.
     pub fn tensors(&self) -> Vec<TensorSpec> {
-        let mut all = Vec::with_capacity(6 * self.n_layers + 3);
+        let mut all = Vec::with_capacity(TENSORS_PER_LAYER * self.n_layers + 3);
         let mut offset = 0;
         let mut add = |name: String, kind, rows: usize, cols: usize| {
             all.push(TensorSpec { name, kind, rows, cols, offset });
@@ -263,10 +283,13 @@ impl ModelConfig {
         add("embed".into(), TensorKind::Embedding, VOCAB, d);
         for l in 0..self.n_layers {
             add(format!("layers.{l}.attention_norm"), TensorKind::Norm, 1, d);
-            add(format!("layers.{l}.qkv"), TensorKind::Linear, d, 3 * d);
+            add(format!("layers.{l}.q"), TensorKind::Linear, d, d);
+            add(format!("layers.{l}.k"), TensorKind::Linear, d, d);
+            add(format!("layers.{l}.v"), TensorKind::Linear, d, d);
             add(format!("layers.{l}.out"), TensorKind::Linear, d, d);
             add(format!("layers.{l}.mlp_norm"), TensorKind::Norm, 1, d);
-            add(format!("layers.{l}.gate_up"), TensorKind::Linear, d, 2 * f);
+            add(format!("layers.{l}.gate"), TensorKind::Linear, d, f);
+            add(format!("layers.{l}.up"), TensorKind::Linear, d, f);
             add(format!("layers.{l}.down"), TensorKind::Linear, f, d);
         }
         add("final_norm".into(), TensorKind::Norm, 1, d);
@@ -292,6 +315,13 @@ mod tests {
             let linear: u64 =
                 config.tensors().iter().filter(|t| t.kind == TensorKind::Linear).map(|t| t.len() as u64).sum();
             assert_eq!(config.microbatch_macs(), 3 * linear * config.tokens() as u64);
+            let tensors = config.tensors();
+            for layer in 0..config.linear_layers() as u16 {
+                let parts = &tensors[config.linear_tensors(layer)];
+                let (rows, cols) = config.linear(layer).expect("layer of the model");
+                assert!(parts.iter().all(|t| t.kind == TensorKind::Linear && t.rows == rows));
+                assert_eq!(parts.iter().map(|t| t.cols).sum::<usize>(), cols);
+            }
         }
         assert_eq!(ModelConfig::preset("huge"), None);
     }

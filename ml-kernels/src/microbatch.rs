@@ -1,7 +1,7 @@
 //! One training microbatch: forward, backward, integer gradient. The unit of work and of proof.
 
 use crate::attention;
-use crate::config::{ModelConfig, Op, ProductId, VOCAB};
+use crate::config::{ModelConfig, Op, ProductId, TENSORS_PER_LAYER, VOCAB};
 use crate::error::KernelError;
 use crate::gradient::to_integers;
 use crate::loss;
@@ -192,9 +192,6 @@ struct Pass<'a, P> {
     products: P,
 }
 
-/// Index of a layer's tensor in the model's list (after the embedding).
-const TENSORS_PER_LAYER: usize = 6;
-
 impl<'a, P: Products> Pass<'a, P> {
     fn new(
         platform: Platform,
@@ -258,8 +255,9 @@ impl<'a, P: Products> Pass<'a, P> {
         Ok(y)
     }
 
-    /// `dX = dY W^T`, returned, and `dW = X^T dY`, written to `dw`. `dY` rounds stochastically, each way on its own.
-    fn linear_backward(&mut self, layer: u16, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Result<Vec<f32>, KernelError> {
+    /// `dX = dY W^T`, returned, and `dW = X^T dY`, written to the layer's tensors in `g`. `dY` rounds stochastically,
+    /// each way on its own.
+    fn linear_backward(&mut self, layer: u16, x: &[f32], dy: &[f32], g: &mut [f32]) -> Result<Vec<f32>, KernelError> {
         let tokens = self.inputs.len();
         let key = self.key.expect("the backward pass has a key");
         let id = ProductId { layer, op: Op::InputGradient };
@@ -277,7 +275,22 @@ impl<'a, P: Products> Pass<'a, P> {
         }
         let stream = Stream::new(key, "dy/columns", u32::from(layer));
         let b = quantize_columns(self.platform, dy, tokens, outputs, Rounding::Stochastic(&stream))?;
-        self.products.product(ProductId { layer, op: Op::WeightGradient }, &a, BSide::Activations(&b), dw)?;
+        let tensors = self.model.tensors();
+        let parts = &tensors[self.model.linear_tensors(layer)];
+        let id = ProductId { layer, op: Op::WeightGradient };
+        if let [only] = parts {
+            self.products.product(id, &a, BSide::Activations(&b), &mut g[only.range()])?;
+            return Ok(dx);
+        }
+        let mut dw = vec![0.0; inputs * outputs];
+        self.products.product(id, &a, BSide::Activations(&b), &mut dw)?;
+        let mut first = 0;
+        for part in parts {
+            for (to, row) in g[part.range()].chunks_exact_mut(part.cols).zip(dw.chunks_exact(outputs)) {
+                to.copy_from_slice(&row[first..first + part.cols]);
+            }
+            first += part.cols;
+        }
         Ok(dx)
     }
 
@@ -301,7 +314,7 @@ impl<'a, P: Products> Pass<'a, P> {
 
         let middle = x.to_vec();
         let mut normed2 = vec![0.0; x.len()];
-        let inverse2 = norm::forward(platform, &middle, self.tensor(Self::layer_tensor(layer, 3)), &mut normed2);
+        let inverse2 = norm::forward(platform, &middle, self.tensor(Self::layer_tensor(layer, 5)), &mut normed2);
         let gate_up = self.linear(first + 2, &normed2)?;
         let mut activated = vec![0.0; self.inputs.len() * f];
         swiglu::forward(platform, &gate_up, f, &mut activated);
@@ -333,12 +346,7 @@ impl<'a, P: Products> Pass<'a, P> {
     fn head_backward(&mut self, x: &[f32], saved: SavedHead, g: &mut [f32]) -> Result<Vec<f32>, KernelError> {
         let tensors = self.model.tensors();
         let norm = 1 + TENSORS_PER_LAYER * self.model.n_layers;
-        let d_normed = self.linear_backward(
-            4 * self.model.n_layers as u16,
-            &saved.normed,
-            &saved.d_logits,
-            &mut g[tensors[norm + 1].range()],
-        )?;
+        let d_normed = self.linear_backward(4 * self.model.n_layers as u16, &saved.normed, &saved.d_logits, g)?;
         let mut dx = vec![0.0; x.len()];
         norm::backward(
             self.platform,
@@ -357,17 +365,17 @@ impl<'a, P: Products> Pass<'a, P> {
         let (platform, f, first, tensors) = (self.platform, self.model.d_ff, 4 * layer as u16, self.model.tensors());
         let range = |which| tensors[Self::layer_tensor(layer, which)].range();
 
-        let d_activated = self.linear_backward(first + 3, &saved.activated, dx, &mut g[range(5)])?;
+        let d_activated = self.linear_backward(first + 3, &saved.activated, dx, g)?;
         let mut d_gate_up = vec![0.0; saved.gate_up.len()];
         swiglu::backward(platform, &saved.gate_up, f, &d_activated, &mut d_gate_up);
-        let d_normed = self.linear_backward(first + 2, &saved.normed2, &d_gate_up, &mut g[range(4)])?;
-        let w = self.tensor(Self::layer_tensor(layer, 3));
-        norm::backward(platform, &saved.middle, w, &saved.inverse2, &d_normed, dx, &mut g[range(3)]);
+        let d_normed = self.linear_backward(first + 2, &saved.normed2, &d_gate_up, g)?;
+        let w = self.tensor(Self::layer_tensor(layer, 5));
+        norm::backward(platform, &saved.middle, w, &saved.inverse2, &d_normed, dx, &mut g[range(5)]);
 
-        let d_attended = self.linear_backward(first + 1, &saved.attended, dx, &mut g[range(2)])?;
+        let d_attended = self.linear_backward(first + 1, &saved.attended, dx, g)?;
         let mut d_qkv = attention::backward(platform, &self.model, &saved.qkv, &saved.probabilities, &d_attended);
         self.rotate(&mut d_qkv, true);
-        let d_normed = self.linear_backward(first, &saved.normed1, &d_qkv, &mut g[range(1)])?;
+        let d_normed = self.linear_backward(first, &saved.normed1, &d_qkv, g)?;
         let w = self.tensor(Self::layer_tensor(layer, 0));
         norm::backward(platform, &saved.input, w, &saved.inverse1, &d_normed, dx, &mut g[range(0)]);
         Ok(())

@@ -1,8 +1,10 @@
 //! Initial weights, and the quantized weight operands of a round.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
-use crate::config::{ModelConfig, Op, ProductId, TensorKind};
+use crate::config::{ModelConfig, Op, ProductId, TensorKind, TensorSpec};
 use crate::error::KernelError;
 use crate::platform::Platform;
 use crate::product::{Operand, Rounding, quantize_columns, quantize_rows};
@@ -51,6 +53,16 @@ impl WeightOperand {
     }
 }
 
+/// The columns of matrices of equal height, side by side; with its rows and columns.
+fn side_by_side<'a>(weights: &'a [f32], parts: &[TensorSpec]) -> (Cow<'a, [f32]>, usize, usize) {
+    let (rows, cols) = (parts[0].rows, parts.iter().map(|t| t.cols).sum());
+    if let [only] = parts {
+        return (Cow::Borrowed(&weights[only.range()]), rows, cols);
+    }
+    let row = |r: usize| parts.iter().flat_map(move |t| &weights[t.offset + r * t.cols..][..t.cols]);
+    (Cow::Owned((0..rows).flat_map(row).copied().collect()), rows, cols)
+}
+
 /// The weights of a round, ready for microbatches: made once per round, shared by all.
 #[derive(Clone, Debug)]
 pub struct PreparedWeights {
@@ -66,16 +78,16 @@ impl PreparedWeights {
     /// # Errors
     /// If the number of weights is not the model's or a shape is outside the products' bounds.
     pub fn new(platform: Platform, model: &ModelConfig, weights: Vec<f32>) -> Result<Self, KernelError> {
-        let linear: Vec<_> = model.tensors().into_iter().filter(|t| t.kind == TensorKind::Linear).collect();
-        let operands = linear.par_iter().map(|t| {
-            let w = weights.get(t.range()).ok_or(KernelError::Length {
-                name: "weights",
-                got: weights.len(),
-                expected: model.weights(),
-            })?;
+        let (got, expected) = (weights.len(), model.weights());
+        if got != expected {
+            return Err(KernelError::Length { name: "weights", got, expected });
+        }
+        let tensors = model.tensors();
+        let operands = (0..model.linear_layers() as u16).into_par_iter().map(|layer| {
+            let (w, rows, cols) = side_by_side(&weights, &tensors[model.linear_tensors(layer)]);
             Ok([
-                WeightOperand::new(quantize_columns(platform, w, t.rows, t.cols, Rounding::Nearest)?),
-                WeightOperand::new(quantize_rows(platform, w, t.rows, t.cols, Rounding::Nearest)?),
+                WeightOperand::new(quantize_columns(platform, &w, rows, cols, Rounding::Nearest)?),
+                WeightOperand::new(quantize_rows(platform, &w, rows, cols, Rounding::Nearest)?),
             ])
         });
         let linear = operands.collect::<Result<_, KernelError>>()?;

@@ -23,8 +23,8 @@ fn golden_genesis_checkpoint() {
         let engine = engine(platform);
         let training = initial_training(&engine, &initial_checkpoint(&engine)).expect("valid task");
         let expected = (
-            "8e97413e58794621a5bb53a3164154d5f82c0e1651f7179b64915a538c39c263".to_owned(),
-            vec![-1, 1, -1, -1, 4, 2, 2, 2, 0, -1, 4, 2, 2, 1, -1],
+            "31de1ceabc14c3fb102aac7a29f72c399a86136e91d4b70c8d7af021d8eb9f96".to_owned(),
+            vec![0, 2, 6, 6, -1, -1, 4, 2, 2, 2, 2, 6, 6, -1, -1, 4, 2, 2, 2, 1, -1],
         );
         assert_eq!((hex(training.checkpoint_root), training.exponents), expected, "{platform:?}");
     }
@@ -45,11 +45,11 @@ fn golden_keys() {
     assert_eq!(
         keys.map(hex),
         [
-            "93f4be528f688207c96aa6f470109a51a6624253c031637c5b498876d42aea1b",
-            "ecef6eac325abf71e082a56e0778e981cc8521d1cc83ca05e21993a3dfb45f5e",
-            "39978401d438d2c630397299c0d1beb0fd30cf1c059c89cb7babce598b1d90b5",
-            "66e94040ff26b6aab6ab1e1be95d6e974026e7164fc475fa107afdc49de1c33c",
-            "48afce2c0b6ab9ba9d4499213a11a675d04bc011659d4551d5c3c04d34a42c6f",
+            "691dd278a7b97307b77f4c0dbcd59d05b40033b71a7afabb39f7881d7a04bef8",
+            "04015350091c83759319ef1a6e84a743840e6104919dfdcf18fe18ade71aee2b",
+            "726d62bf2645f15090fa8e25b08359d7e454dce5a7d7220c6d0af0a0681e9a68",
+            "9fb665fa26c90e53e65a1c136941ebfc24949395cf6469b266902d54a37721db",
+            "ebc6900a53964b6e4525ca8c158b6c2f7ad300354d4a10d41dfc4e0f63b41e39",
         ]
     );
 }
@@ -65,12 +65,15 @@ fn golden_microbatch() {
         let recomputed = engine.recompute(&context, &attempt, &[]).expect("own model");
         let output = recomputed.output;
         let got = (hex(windows.as_bytes()), hex(recomputed.leaf.digest()), output.squares, output.loss);
-        let squares = vec![12649, 47, 9208, 8025, 127, 21094, 12180, 164, 24293, 5312, 75, 12466, 5526, 96, 11937];
+        let squares = vec![
+            27719, 129, 8005, 7331, 4749, 4612, 83, 6391, 7324, 7680, 101, 2510, 2585, 4665, 5526, 47, 5956, 6576,
+            5978, 87, 12877,
+        ];
         let expected = (
             "622721e8f7f0ee003d547afdd4810448664ce566b4197af4a0cda5cabfe3a8fd".to_owned(),
-            "65632bad2c9043759851199e8823e10d69fd3a4f5665facdfc01062256a6dd74".to_owned(),
+            "eb99bf7be3f8c46331c052cc7b422b6eb0eff9d295192517fa97bb09ed2baa57".to_owned(),
             squares,
-            5_850_874,
+            5_852_220,
         );
         assert_eq!(got, expected, "{platform:?}");
     }
@@ -80,6 +83,6 @@ fn golden_microbatch() {
 fn golden_genesis_block() {
     assert_eq!(
         hex(super::TestChain::new(|_| ()).genesis),
-        "eea3290adbf7314abf73349b61f272b36950ab94260f3e48dfae7f09cedb6024"
+        "3a926cf4ad7b28f9cb4157bd68ced8c45c30c56c7fb8c4ee639d9b3f0780583f"
     );
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use consensus_upow::{Checkpoint, ModelConfig};
+use consensus_upow::{Checkpoint, ModelConfig, TensorKind, TensorSpec};
 use descent_runtime::{StateRead, storage};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::json;
@@ -52,8 +52,8 @@ fn write(dir: &Path, model: &ModelConfig, checkpoint: &Checkpoint, root: &str, r
         fs::write(&path, bytes).with_context(|| dir.join(file).display().to_string())?;
         fs::File::open(&path).and_then(|f| f.sync_all()).with_context(|| dir.join(file).display().to_string())
     };
-    put("model.safetensors", &safetensors(model, checkpoint, root, round)?)?;
-    put("config.json", format!("{:#}\n", config(model)).as_bytes())?;
+    put("model.safetensors", &safetensors(model, checkpoint)?)?;
+    put("config.json", format!("{:#}\n", config(model, checkpoint.step, root, round)).as_bytes())?;
     // From here on the folder is no temporary one.
     let written = temporary.keep();
     fs::rename(&written, dir).with_context(name).inspect_err(|_| {
@@ -62,73 +62,68 @@ fn write(dir: &Path, model: &ModelConfig, checkpoint: &Checkpoint, root: &str, r
     })
 }
 
-/// One exported tensor: `[outputs][inputs]`, as PyTorch lays linear layers out.
+/// One exported tensor.
 struct Exported {
     name: String,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-/// Columns `range` of a `[rows][cols]` matrix, transposed.
-fn transposed(x: &[f32], cols: usize, range: std::ops::Range<usize>) -> Vec<u8> {
-    range.flat_map(|c| x.chunks_exact(cols).map(move |row| row[c])).flat_map(f32::to_le_bytes).collect()
+/// A `[rows][cols]` matrix, transposed.
+fn transposed(x: &[f32], cols: usize) -> Vec<u8> {
+    (0..cols).flat_map(|c| x.chunks_exact(cols).map(move |row| row[c])).flat_map(f32::to_le_bytes).collect()
 }
 
-/// The tensors under the names of Hugging Face's `LlamaForCausalLM`.
+/// The name of a tensor in Hugging Face's `LlamaForCausalLM`.
+fn llama_name(name: &str) -> String {
+    let Some((layer, which)) = name.strip_prefix("layers.").and_then(|rest| rest.split_once('.')) else {
+        return match name {
+            "embed" => "model.embed_tokens.weight".into(),
+            "final_norm" => "model.norm.weight".into(),
+            _ => "lm_head.weight".into(),
+        };
+    };
+    let part = match which {
+        "attention_norm" => "input_layernorm",
+        "mlp_norm" => "post_attention_layernorm",
+        "q" => "self_attn.q_proj",
+        "k" => "self_attn.k_proj",
+        "v" => "self_attn.v_proj",
+        "out" => "self_attn.o_proj",
+        "gate" => "mlp.gate_proj",
+        "up" => "mlp.up_proj",
+        _ => "mlp.down_proj",
+    };
+    format!("model.layers.{layer}.{part}.weight")
+}
+
+/// The tensors as Llama checkpoints hold them: linear layers as `[outputs][inputs]`.
 fn tensors(model: &ModelConfig, weights: &[f32]) -> Vec<Exported> {
-    let (d, f) = (model.d_model, model.d_ff);
-    let mut all = Vec::new();
-    for tensor in model.tensors() {
+    let export = |tensor: TensorSpec| {
         let x = &weights[tensor.range()];
-        let plain = |name: String, shape: Vec<usize>| Exported {
-            name,
-            shape,
-            bytes: x.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        let plain = || x.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let (shape, bytes) = match tensor.kind {
+            TensorKind::Embedding => (vec![tensor.rows, tensor.cols], plain()),
+            TensorKind::Norm => (vec![tensor.cols], plain()),
+            TensorKind::Linear => (vec![tensor.cols, tensor.rows], transposed(x, tensor.cols)),
         };
-        let part = |name: String, range: std::ops::Range<usize>| Exported {
-            name,
-            shape: vec![range.len(), tensor.rows],
-            bytes: transposed(x, tensor.cols, range),
-        };
-        let layer = tensor.name.strip_prefix("layers.").and_then(|rest| rest.split_once('.'));
-        match (tensor.name.as_str(), layer) {
-            ("embed", _) => all.push(plain("model.embed_tokens.weight".into(), vec![tensor.rows, tensor.cols])),
-            ("final_norm", _) => all.push(plain("model.norm.weight".into(), vec![d])),
-            (_, Some((l, "attention_norm"))) => {
-                all.push(plain(format!("model.layers.{l}.input_layernorm.weight"), vec![d]))
-            }
-            (_, Some((l, "mlp_norm"))) => {
-                all.push(plain(format!("model.layers.{l}.post_attention_layernorm.weight"), vec![d]))
-            }
-            (_, Some((l, "qkv"))) => {
-                for (i, which) in ["q", "k", "v"].into_iter().enumerate() {
-                    all.push(part(format!("model.layers.{l}.self_attn.{which}_proj.weight"), i * d..(i + 1) * d));
-                }
-            }
-            (_, Some((l, "out"))) => all.push(part(format!("model.layers.{l}.self_attn.o_proj.weight"), 0..d)),
-            (_, Some((l, "gate_up"))) => {
-                for (i, which) in ["gate", "up"].into_iter().enumerate() {
-                    all.push(part(format!("model.layers.{l}.mlp.{which}_proj.weight"), i * f..(i + 1) * f));
-                }
-            }
-            (_, Some((l, _))) => all.push(part(format!("model.layers.{l}.mlp.down_proj.weight"), 0..d)),
-            _ => all.push(part("lm_head.weight".into(), 0..tensor.cols)),
-        }
-    }
-    all
+        Exported { name: llama_name(&tensor.name), shape, bytes }
+    };
+    model.tensors().into_iter().map(export).collect()
 }
 
-fn safetensors(model: &ModelConfig, checkpoint: &Checkpoint, root: &str, round: u32) -> Result<Vec<u8>> {
+fn safetensors(model: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let exported = tensors(model, &checkpoint.weights);
     let views = exported.iter().map(|t| Ok((t.name.as_str(), TensorView::new(Dtype::F32, t.shape.clone(), &t.bytes)?)));
     let views = views.collect::<Result<Vec<_>>>()?;
-    let metadata = [("format", "pt".to_owned()), ("checkpoint_root", root.to_owned()), ("round", round.to_string())];
-    let metadata: HashMap<String, String> = metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    // One entry only: the order of several would differ from run to run, and with it the file's bytes.
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     Ok(serialize(views, Some(metadata))?)
 }
 
-fn config(model: &ModelConfig) -> serde_json::Value {
+fn config(model: &ModelConfig, step: u32, root: &str, round: u32) -> serde_json::Value {
     json!({
+        "descent": { "round": round, "step": step, "checkpoint_root": root },
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "hidden_size": model.d_model,
@@ -159,7 +154,7 @@ mod tests {
         let model = ModelConfig::TINY;
         let weights: Vec<f32> = (0..model.weights()).map(|i| i as f32).collect();
         let checkpoint = Checkpoint::initial(weights.clone());
-        let bytes = safetensors(&model, &checkpoint, "0x00", 3).unwrap();
+        let bytes = safetensors(&model, &checkpoint).unwrap();
         let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(read.len(), 9 * model.n_layers + 3);
         let mut values: Vec<f32> = (read.tensors().iter())
@@ -169,12 +164,12 @@ mod tests {
             .collect();
         values.sort_by(f32::total_cmp);
         assert_eq!(values, weights);
-        // Element (output 1, input 0) of k_proj is column d + 1 of the fused matrix's first row.
+        // Element (output 1, input 0) of k_proj is column 1 of the matrix's first row.
         let k = read.tensor("model.layers.0.self_attn.k_proj.weight").unwrap();
         let d = model.d_model;
         assert_eq!(k.shape(), [d, d]);
-        let qkv = model.tensors().into_iter().find(|t| t.name == "layers.0.qkv").expect("exists");
+        let ours = model.tensors().into_iter().find(|t| t.name == "layers.0.k").expect("exists");
         let got = f32::from_le_bytes(k.data()[4 * d..4 * d + 4].try_into().unwrap());
-        assert_eq!(got, weights[qkv.offset + d + 1]);
+        assert_eq!(got, weights[ours.offset + 1]);
     }
 }
