@@ -47,6 +47,10 @@ pub fn load_spec(chain: &str, preset: Option<&str>, dataset: Option<&Path>) -> R
             bail!("--preset chooses the model of a built-in chain; {chain} names its own");
         }
         let path = Path::new(chain);
+        if !path.exists() {
+            let known = descent_genesis::builtin::CHAINS.join(", ");
+            bail!("{chain}: no such file, and no built-in chain either, expected one of {known} or a specification");
+        }
         let text = read_file(path, MAX_SPEC_BYTES as u64)?;
         let text = String::from_utf8(text).with_context(|| format!("{chain}: not UTF-8"))?;
         ChainSpec::from_json(&text).with_context(|| chain.to_owned())?

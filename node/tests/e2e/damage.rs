@@ -62,12 +62,18 @@ fn damaged_tables_do_not_verify() {
     let mut flipped = bytes.clone();
     // A byte of every block of the table.
     flipped.iter_mut().step_by(1000).for_each(|byte| *byte ^= 0x10);
+    // Tables are only read where something in them is asked for: the block that fails is named, too.
+    let does_not_verify = || {
+        let error = error_of(place.args(&["verify"]));
+        let folder = place.database().display().to_string();
+        assert!(error.contains(&folder) && error.contains("orrupt"), "{error}");
+    };
     std::fs::write(&table, &flipped).unwrap();
-    error_of(place.args(&["verify"]));
+    does_not_verify();
     std::fs::write(&table, &bytes[..bytes.len() / 2]).unwrap();
-    is_refused(&place);
+    does_not_verify();
     std::fs::remove_file(&table).unwrap();
-    is_refused(&place);
+    does_not_verify();
     std::fs::write(&table, &bytes).unwrap();
     assert_eq!(place.verify()["to"], 11);
 }

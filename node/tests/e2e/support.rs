@@ -113,7 +113,8 @@ impl Output {
     /// The one line that a failed run says, log lines aside.
     pub(crate) fn error(self) -> String {
         assert_eq!(self.status.code(), Some(1), "{self:#?}");
-        let is_log = |line: &str| [" INFO ", " WARN ", "ERROR "].iter().any(|level| line.contains(level));
+        // The database's own lines may end with an empty one.
+        let is_log = |line: &str| line.is_empty() || [" INFO ", " WARN ", "ERROR "].iter().any(|l| line.contains(l));
         let lines: Vec<&str> = self.stderr.lines().filter(|line| !is_log(line)).collect();
         let [line] = lines[..] else { panic!("expected one line: {self:#?}") };
         line.strip_prefix("error: ").unwrap_or_else(|| panic!("{self:#?}")).to_owned()
