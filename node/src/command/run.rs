@@ -87,10 +87,11 @@ async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>) -> Result<()
         let mut miner = Miner::new(chain.clone(), pool, key.pair, args.lane, stats, stop.clone());
         tokio::task::spawn_blocking(move || miner.run(limit))
     });
-    let line = StatusLine::new(chain.clone(), stats, held_out, account);
+    let line = StatusLine::new(chain.clone(), stats, held_out.clone(), account);
     let outcome = wait(&chain, &line, mining, &stop, limit, signals).await;
     stop.store(true, Ordering::Relaxed);
     announcer.abort();
+    held_out.stop();
     line.finish();
     server.stop().await;
     if outcome.is_ok() {

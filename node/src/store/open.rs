@@ -56,8 +56,8 @@ fn base_options() -> Options {
     options.set_max_total_wal_size(256 << 20);
     // RocksDB's own log file would be written even into folders that are only looked at.
     let log = |level, line: &str| match level {
-        LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "rocksdb", "{line}"),
-        _ => tracing::warn!(target: "rocksdb", "{line}"),
+        LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "rocksdb", "{}", line.trim_end()),
+        _ => tracing::warn!(target: "rocksdb", "{}", line.trim_end()),
     };
     options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Error, log));
     options
