@@ -86,11 +86,11 @@ mod tests {
     #[test]
     fn wrong_shapes_and_types_are_errors() -> Result<()> {
         let x = Tensor::zeros((64, 96), DType::F32, &Device::Cpu)?;
-        assert!(int7_matmul(Platform::Portable, &x, &x).is_err());
+        assert!(int7_matmul(Platform::PORTABLE, &x, &x).is_err());
         let odd = Tensor::zeros((30, 96), DType::F32, &Device::Cpu)?;
-        assert!(int7_matmul(Platform::Portable, &odd, &x.t()?).is_err());
+        assert!(int7_matmul(Platform::PORTABLE, &odd, &x.t()?).is_err());
         let ints = Tensor::zeros((96, 32), DType::U8, &Device::Cpu)?;
-        assert!(int7_matmul(Platform::Portable, &ints, &ints).is_err());
+        assert!(int7_matmul(Platform::PORTABLE, &ints, &ints).is_err());
         Ok(())
     }
 }

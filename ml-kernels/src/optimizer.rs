@@ -191,7 +191,7 @@ mod tests {
         let sum: Vec<i64> = (0..n as i64).map(|i| if i % 2 == 0 { 1000 } else { -1000 }).collect();
         let units = vec![1e-3; model.tensors().len()];
         let o = AdamW { weight_decay: 0.0, ..optimizer() };
-        let next = step(Platform::Portable, &model, &o, &state, &sum, &units);
+        let next = step(Platform::PORTABLE, &model, &o, &state, &sum, &units);
         for i in 0..n {
             let moved = next.weights[i] - 0.5;
             let expected = if i % 2 == 0 { -1.5e-4 } else { 1.5e-4 };

@@ -14,6 +14,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod noise;
 mod operand;
 mod portable;
@@ -21,15 +23,17 @@ mod quantize;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod tile;
 
 pub use noise::NoiseB;
 pub use operand::Operand;
 pub use quantize::{Rounding, quantize_columns, quantize_rows};
 
-use crate::platform::Platform;
+use crate::platform::{Path, Platform};
 use noise::{Side, permutations};
 use rayon::prelude::*;
+use tickets::{Tickets, state};
 use tile::{Panels, Tile};
 
 /// Rows and columns of a tile; rows of A or columns of B in a strip.
@@ -156,11 +160,20 @@ fn operands_fit(a: &Operand, b: &Operand, out: &[f32]) -> Result<(), ProductErro
 /// The operands' contractions differ, or `out` has the wrong length.
 pub fn product(platform: Platform, a: &Operand, b: &Operand, out: &mut [f32]) -> Result<(), ProductError> {
     operands_fit(a, b, out)?;
-    #[cfg(target_arch = "x86_64")]
-    if platform == Platform::Avx2 {
-        // SAFETY: `Platform::Avx2` is only made after AVX2 was detected.
-        unsafe { avx2::product(a, b, out) };
-        return Ok(());
+    match platform.path() {
+        Path::Portable => {}
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx2 => {
+            // SAFETY: such a `Platform` only exists where AVX2 was detected.
+            unsafe { avx2::product(platform, a, b, out) };
+            return Ok(());
+        }
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx512 => {
+            // SAFETY: such a `Platform` only exists where these features were detected.
+            unsafe { avx512::product(a, b, out) };
+            return Ok(());
+        }
     }
     let (k, n) = (a.k(), b.vectors());
     let panels_b = tile::pack_strips(platform, b);
@@ -197,28 +210,30 @@ pub fn mined_product(
         return Err(ProductError::Noise { got: (noise_b.vectors(), noise_b.k()), expected: (n, k) });
     }
     let perm_a = permutations(key_a, Side::A, k);
+    let tickets = Tickets::new(platform, key_a, threshold);
+    #[cfg(target_arch = "x86_64")]
+    if platform.path() == Path::Avx512 {
+        // SAFETY: such a `Platform` only exists where these features were detected.
+        return Ok(unsafe { avx512::mined_product(a, b, noise_b, &perm_a, tickets, out) });
+    }
     let steps = k + 2 * RANK;
     let panels_b = tile::mask_strips(platform, b, noise_b, &perm_a);
     let rows: Vec<Vec<Candidate>> = out
         .par_chunks_mut(TILE * n)
         .enumerate()
         .map_init(
-            || (Panels::new(steps), Tile::new(k)),
-            |(scratch, tile), (row, out)| {
+            || (Panels::new(steps), Tile::new(k), tickets.clone()),
+            |(scratch, tile, tickets), (row, out)| {
                 let dense = noise::dense(key_a, Side::A, row as u64);
                 scratch.mask_a(platform, a.strip(row), &dense, &perm_a, noise_b.permutations());
-                let mut found = Vec::new();
                 for (col, panel_b) in panels_b.chunks_exact(steps).enumerate() {
                     tile.mine(platform, &scratch.a, panel_b);
                     tile.dequantize(platform, a.strip_scales(row), b.strip_scales(col), &mut out[col * TILE..], n);
                     // Both fit u32: there are at most MAX_VECTORS / TILE strips.
                     let (row, col) = (row as u32, col as u32);
-                    let t0 = ticket(key_a, &tile.state(row, col));
-                    if below(&t0, threshold) {
-                        found.push(Candidate { row, col, t0 });
-                    }
+                    tickets.push(row, col, &state(row, col, tile.folds().iter().copied()));
                 }
-                found
+                tickets.finish()
             },
         )
         .collect();
@@ -248,12 +263,21 @@ pub fn tile_state(
     }
     let platform = Platform::detect();
     let (perm_a, perm_b) = (permutations(key_a, Side::A, k), permutations(key_b, Side::B, k));
+    let (dense_a, dense_b) = (noise::dense(key_a, Side::A, row.into()), noise::dense(key_b, Side::B, col.into()));
+    #[cfg(target_arch = "x86_64")]
+    if platform.path() == Path::Avx512 {
+        let a = avx512::TileSide { strip: a_strip, dense: &dense_a, permutations: &perm_a };
+        let b = avx512::TileSide { strip: b_strip, dense: &dense_b, permutations: &perm_b };
+        // SAFETY: such a `Platform` only exists where these features were detected.
+        let folds = unsafe { avx512::tile_folds(k, a, b) };
+        return Ok(state(row, col, folds.into_iter()));
+    }
     let mut panels = Panels::new(k + 2 * RANK);
-    panels.mask_a(platform, a_strip, &noise::dense(key_a, Side::A, row.into()), &perm_a, &perm_b);
-    panels.mask_b(platform, b_strip, &noise::dense(key_b, Side::B, col.into()), &perm_b, &perm_a);
+    panels.mask_a(platform, a_strip, &dense_a, &perm_a, &perm_b);
+    panels.mask_b(platform, b_strip, &dense_b, &perm_b, &perm_a);
     let mut tile = Tile::new(k);
     tile.mine(platform, &panels.a, &panels.b);
-    Ok(tile.state(row, col))
+    Ok(state(row, col, tile.folds().iter().copied()))
 }
 
 /// The ticket of a tile: `BLAKE3_keyed(key_A, state)`.

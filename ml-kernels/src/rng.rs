@@ -3,7 +3,7 @@
 //! Philox4x32 with 7 rounds (Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011),
 //! keyed by BLAKE3 from the attempt's key. One counter gives eight 16-bit values.
 
-use crate::platform::Platform;
+use crate::platform::{Path, Platform};
 
 const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
@@ -63,11 +63,11 @@ impl Stream {
     /// The values of the four blocks from `first` on, as [`block`](Self::block) gives them.
     #[inline(always)]
     pub fn four_blocks(&self, platform: Platform, first: u64) -> [u16; 4 * LANES] {
-        match platform {
-            // SAFETY: `Platform::Avx2` is only made after AVX2 was detected.
+        match platform.path() {
+            // SAFETY: such a `Platform` only exists where AVX2 was detected.
             #[cfg(target_arch = "x86_64")]
-            Platform::Avx2 => unsafe { avx2::four_blocks(self.key, self.high, first) },
-            _ => {
+            Path::Avx2 | Path::Avx512 => unsafe { avx2::four_blocks(self.key, self.high, first) },
+            Path::Portable => {
                 let mut out = [0; 4 * LANES];
                 for (i, block) in out.as_chunks_mut().0.iter_mut().enumerate() {
                     *block = self.block(first + i as u64);

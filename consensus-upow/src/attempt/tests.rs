@@ -120,7 +120,7 @@ fn windows_depend_on_name_and_beacon_only() {
     ];
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
     // There is no way for sigma, base or scales to get in: they aren't arguments. The engine adds none.
-    let engine = crate::testing::engine(ml_kernels::platform::Platform::Portable);
+    let engine = crate::testing::engine(ml_kernels::platform::Platform::PORTABLE);
     let context = crate::testing::first_round(&engine);
     let [one, two] =
         [1, 2].map(|s| engine.windows(&context, &context.attempt(&account(1), 0, 0, H256::repeat_byte(s))));

@@ -5,7 +5,7 @@ use crate::testing::{dataset, task};
 
 #[test]
 fn dataset_is_the_tasks() {
-    let make = |params: TaskParams, data: Arc<[u8]>| Engine::new(params, data, Platform::Portable).map(drop);
+    let make = |params: TaskParams, data: Arc<[u8]>| Engine::new(params, data, Platform::PORTABLE).map(drop);
     let data = dataset();
     let expected = data.len() as u64;
     make(task(), data.clone()).expect("its own");
@@ -23,7 +23,7 @@ fn dataset_is_the_tasks() {
 
 #[test]
 fn context_of_another_model_is_refused() {
-    let engine = crate::testing::engine(Platform::Portable);
+    let engine = crate::testing::engine(Platform::PORTABLE);
     let mut context = crate::testing::first_round(&engine);
     context.exponents.pop();
     let attempt = context.attempt(&AccountId::new([1; 32]), 0, 0, H256::zero());

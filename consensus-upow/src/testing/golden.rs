@@ -33,7 +33,7 @@ fn golden_genesis_checkpoint() {
 /// Keys of one attempt: base, K, commitment of the first layer's weights, `key_B`, `key_A`.
 #[test]
 fn golden_keys() {
-    let engine = engine(Platform::Portable);
+    let engine = engine(Platform::PORTABLE);
     let context = first_round(&engine);
     let attempt = context.attempt(&AccountId::new([7; 32]), 1, 2, H256::repeat_byte(3));
     let key = attempt.key(engine.task());

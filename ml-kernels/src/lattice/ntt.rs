@@ -9,7 +9,7 @@
 use super::field::{Field, First, Second, Twiddle};
 use super::vector::{Partial, Vector};
 use super::{DEGREE, GROUP, LANES, LeafHash, PRIMES};
-use crate::platform::Platform;
+use crate::platform::{Path, Platform};
 
 /// Groups whose products are summed in 32 bits before they are widened.
 pub(super) const CHUNK_GROUPS: usize = 4;
@@ -65,10 +65,10 @@ impl Accumulator {
             sums.add_chunk::<super::vector::Avx2, T>(g, public);
         }
 
-        match platform {
-            // SAFETY: `Platform::Avx2` is only made by `Platform::avx2`, after AVX2 was detected.
+        match platform.path() {
+            // SAFETY: such a `Platform` only exists where AVX2 was detected.
             #[cfg(target_arch = "x86_64")]
-            Platform::Avx2 => unsafe { add_avx2(self, g, public) },
+            Path::Avx2 | Path::Avx512 => unsafe { add_avx2(self, g, public) },
             _ => self.add_chunk::<i16, T>(g, public),
         }
     }

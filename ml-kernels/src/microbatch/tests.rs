@@ -43,7 +43,7 @@ fn gradient_agrees_with_candle_autograd_on_the_same_f32_model() {
 }
 
 fn calibrated(weights: &PreparedWeights, windows: &[u8]) -> Vec<i8> {
-    let g = gradient(Platform::Portable, weights, windows, &[0; 32], &mut Plain(Platform::Portable)).unwrap().gradient;
+    let g = gradient(Platform::PORTABLE, weights, windows, &[0; 32], &mut Plain(Platform::PORTABLE)).unwrap().gradient;
     let tensors = weights.model().tensors();
     tensors.iter().map(|t| calibrate(crate::math::dot(&g[t.range()], &g[t.range()]), t.len())).collect()
 }
@@ -141,10 +141,10 @@ fn wrong_lengths_are_errors() {
     let (model, weights, windows) = setup();
     let run = |windows: &[u8], exponents: &[i8]| {
         run(
-            Platform::Portable,
+            Platform::PORTABLE,
             &weights,
             MicrobatchInput { windows, key: &[0; 32], exponents },
-            &mut Plain(Platform::Portable),
+            &mut Plain(Platform::PORTABLE),
         )
         .unwrap_err()
     };

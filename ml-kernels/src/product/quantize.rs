@@ -5,7 +5,7 @@
 //! and scale 0, so the function is total.
 
 use super::{CLAMP, INT7_MAX, Operand, ProductError, TILE, shape};
-use crate::platform::{Platform, dispatch};
+use crate::platform::{Path, Platform, dispatch};
 use crate::rng::{LANES, Stream};
 use rayon::prelude::*;
 
@@ -120,11 +120,11 @@ fn quantize_32(
 ) -> [i8; TILE] {
     #[expect(clippy::manual_map, reason = "a closure would be compiled without its caller's vector instructions")]
     let fractions = if let Some(stream) = stream { Some(fractions(platform, stream, first)) } else { None };
-    match platform {
-        // SAFETY: `Platform::Avx2` is only made after AVX2 was detected.
+    match platform.path() {
+        // SAFETY: such a `Platform` only exists where AVX2 was detected.
         #[cfg(target_arch = "x86_64")]
-        Platform::Avx2 => unsafe { super::avx2::quantize_32(x, inverse, fractions.as_ref()) },
-        _ => {
+        Path::Avx2 | Path::Avx512 => unsafe { super::avx2::quantize_32(x, inverse, fractions.as_ref()) },
+        Path::Portable => {
             let mut integers = [0; TILE];
             if let Some(fractions) = &fractions {
                 for i in 0..TILE {
@@ -238,11 +238,11 @@ fn columns_strip(
 /// Rows to columns of one tile.
 #[inline(always)]
 fn transpose(platform: Platform, square: &[[i8; TILE]; TILE], out: &mut [[i8; TILE]; TILE]) {
-    match platform {
-        // SAFETY: `Platform::Avx2` is only made after AVX2 was detected.
+    match platform.path() {
+        // SAFETY: such a `Platform` only exists where AVX2 was detected.
         #[cfg(target_arch = "x86_64")]
-        Platform::Avx2 => unsafe { super::avx2::transpose(square, out) },
-        _ => {
+        Path::Avx2 | Path::Avx512 => unsafe { super::avx2::transpose(square, out) },
+        Path::Portable => {
             for (i, row) in square.iter().enumerate() {
                 for (j, v) in row.iter().enumerate() {
                     out[j][i] = *v;

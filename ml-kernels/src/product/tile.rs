@@ -6,7 +6,7 @@
 
 use super::noise::{Dense, NoiseB, Row, Side, mask};
 use super::{CLAMP, Operand, RANK, TILE, portable};
-use crate::platform::{Platform, dispatch};
+use crate::platform::{Path, Platform, dispatch};
 use rayon::prelude::*;
 
 /// Steps along k between visits of the same block: the panels of one visit stay in the first-level cache.
@@ -181,19 +181,9 @@ impl Tile {
         }
     }
 
-    /// The 64-byte state: the coordinates, then fold `s` rotated and XORed into half `s & 1`; words little-endian.
-    pub(super) fn state(&self, row: u32, col: u32) -> [u8; 64] {
-        let mut halves = [[row, col, 0, 0, 0, 0, 0, 0], [0; 8]];
-        for (s, fold) in self.folds.iter().enumerate() {
-            for (word, w) in halves[s & 1].iter_mut().zip(fold) {
-                *word = word.rotate_left(13) ^ w;
-            }
-        }
-        let mut out = [0; 64];
-        for (bytes, word) in out.as_chunks_mut::<4>().0.iter_mut().zip(halves.as_flattened()) {
-            *bytes = word.to_le_bytes();
-        }
-        out
+    /// The tile's folds.
+    pub(super) fn folds(&self) -> &[[u32; 8]] {
+        &self.folds
     }
 
     /// Writes the product in f32 to the tile whose first element is `out[0]`, rows `stride` apart.
@@ -252,19 +242,19 @@ fn dequantize_16(sums: &[i32; 16], scale_a: f32, scales_b: &[f32; 16]) -> [f32; 
 }
 
 fn multiply(platform: Platform, a: &[LineA], b: &[LineB], block: &mut Block) {
-    match platform {
-        // SAFETY: `Platform::Avx2` is only made after AVX2 was detected.
+    match platform.path() {
+        // SAFETY: such a `Platform` only exists where AVX2 was detected.
         #[cfg(target_arch = "x86_64")]
-        Platform::Avx2 => unsafe { super::avx2::multiply(a, b, block) },
-        _ => portable::multiply(a, b, block),
+        Path::Avx2 | Path::Avx512 => unsafe { super::avx2::multiply(a, b, block) },
+        Path::Portable => portable::multiply(a, b, block),
     }
 }
 
 fn multiply_folding(platform: Platform, a: &[LineA], b: &[LineB], block: &mut Block, folds: &mut [[u32; 8]]) {
-    match platform {
-        // SAFETY: `Platform::Avx2` is only made after AVX2 was detected.
+    match platform.path() {
+        // SAFETY: such a `Platform` only exists where AVX2 was detected.
         #[cfg(target_arch = "x86_64")]
-        Platform::Avx2 => unsafe { super::avx2::multiply_folding(a, b, block, folds) },
-        _ => portable::multiply_folding(a, b, block, folds),
+        Path::Avx2 | Path::Avx512 => unsafe { super::avx2::multiply_folding(a, b, block, folds) },
+        Path::Portable => portable::multiply_folding(a, b, block, folds),
     }
 }

@@ -1,6 +1,6 @@
 //! Sixteen lanes in an AVX2 register.
 //!
-//! A value of this type only exists inside functions that [`Platform::Avx2`](crate::platform::Platform::Avx2)
+//! A value of this type only exists inside functions that a [`Platform`](crate::platform::Platform) with AVX2
 //! selects, or in tests after the same detection; everything here is inlined into them.
 
 use std::arch::asm;

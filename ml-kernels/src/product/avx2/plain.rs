@@ -38,7 +38,7 @@ struct PanelsB {
 
 /// As [`product`](crate::product::product); the shapes were checked.
 #[target_feature(enable = "avx2")]
-pub(in crate::product) fn product(a: &Operand, b: &Operand, out: &mut [f32]) {
+pub(in crate::product) fn product(platform: Platform, a: &Operand, b: &Operand, out: &mut [f32]) {
     let (k, n) = (a.k(), b.vectors());
     let panels = pack_strips(b);
     out.par_chunks_mut(TILE * n).enumerate().for_each_init(
@@ -47,7 +47,7 @@ pub(in crate::product) fn product(a: &Operand, b: &Operand, out: &mut [f32]) {
             pack_a(a.strip(row), panel_a);
             for (col, (panel_b, starts)) in panels.lines.chunks_exact(k / 2).zip(&panels.starts).enumerate() {
                 multiply_tile(panel_a, panel_b, starts, tile);
-                tile.dequantize(Platform::Avx2, a.strip_scales(row), b.strip_scales(col), &mut out[col * TILE..], n);
+                tile.dequantize(platform, a.strip_scales(row), b.strip_scales(col), &mut out[col * TILE..], n);
             }
         },
     );

@@ -122,12 +122,21 @@ fn threads_do_not_show() {
 /// The tile of two strips under noise given outright: its state and its clean sums.
 fn mine_tile(platform: Platform, a: &Operand, b: &Operand, noise: &Factors) -> ([u8; 64], Matrix) {
     let k = a.k();
+    #[cfg(target_arch = "x86_64")]
+    if platform.path() == Path::Avx512 {
+        let side_a = || avx512::TileSide { strip: a.strip(0), dense: &noise.l, permutations: &noise.p };
+        let side_b = || avx512::TileSide { strip: b.strip(0), dense: &noise.d, permutations: &noise.q };
+        // SAFETY: such a `Platform` only exists where these features were detected.
+        let (folds, sums) =
+            unsafe { (avx512::tile_folds(k, side_a(), side_b()), avx512::tile_sums(k, side_a(), side_b())) };
+        return (state(7, 9, folds.into_iter()), Matrix::from_fn(32, 32, |i, j| sums[32 * i + j]));
+    }
     let mut panels = Panels::new(k + 2 * RANK);
     panels.mask_a(platform, a.strip(0), &noise.l, &noise.p, &noise.q);
     panels.mask_b(platform, b.strip(0), &noise.d, &noise.q, &noise.p);
     let mut tile = Tile::new(k);
     tile.mine(platform, &panels.a, &panels.b);
-    (tile.state(7, 9), Matrix::from_fn(32, 32, |i, j| tile.sum(i, j)))
+    (state(7, 9, tile.folds().iter().copied()), Matrix::from_fn(32, 32, |i, j| tile.sum(i, j)))
 }
 
 /// Noise as the fast paths hold it.
@@ -198,9 +207,9 @@ fn extreme_noise_stays_in_range_and_peels_exactly() {
         // The bounds are met, not only respected.
         let mut rows = vec![[0; TILE]; k + 2 * RANK];
         let blocks = (k / RANK) as i16;
-        mask(Platform::Portable, Side::A, waves[0].0.strip(0), &alternating, &identity, &identity, &mut rows);
+        mask(Platform::PORTABLE, Side::A, waves[0].0.strip(0), &alternating, &identity, &identity, &mut rows);
         assert_eq!(rows[k..k + RANK].iter().flatten().map(|v| v.abs()).max(), Some(126 * blocks));
-        mask(Platform::Portable, Side::B, waves[0].1.strip(0), &alternating, &identity, &identity, &mut rows);
+        mask(Platform::PORTABLE, Side::B, waves[0].1.strip(0), &alternating, &identity, &identity, &mut rows);
         assert_eq!(rows[..k].iter().flatten().map(|v| v.abs()).max(), Some(126));
         assert_eq!(rows[k + RANK..].iter().flatten().map(|v| v.abs()).max(), Some(252 * blocks));
     }

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn wrong_shapes_are_refused() {
     let x = vec![0.0; 64 * 64];
-    let p = Platform::Portable;
+    let p = Platform::PORTABLE;
     let near = Rounding::Nearest;
     for vectors in [0, 1, 31, 33, MAX_VECTORS + 32, usize::MAX - 31] {
         let refused = ProductError::Vectors { got: vectors };
