@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::config::ModelConfig;
-use crate::math::{exp2_int, sanitize};
+use crate::math::{exp2_int, round_small, round_small_to_int, sanitize};
 use crate::platform::{Platform, dispatch};
 use crate::rng::{LANES, Stream};
 
@@ -13,6 +13,8 @@ pub const LEAF_MAX: i32 = 31;
 pub const EXPONENTS: std::ops::RangeInclusive<i8> = -40..=60;
 /// Elements handled by one task, a multiple of the generator's lanes.
 const CHUNK: usize = 1 << 14;
+/// Elements rounded together: four blocks of the generator.
+const WIDTH: usize = 4 * LANES;
 
 /// `floor(g * 2^e + r / 2^16)` clipped to +-31 for every element of every tensor, `r` from the attempt's stream
 /// `("gradient", tensor)` at the element's index in its tensor; and each tensor's sum of squares.
@@ -38,19 +40,18 @@ pub fn to_integers(
 }
 
 fn round_chunk(platform: Platform, g: &[f32], unit: f32, stream: Stream, block: u64, out: &mut [i8]) -> u64 {
-    dispatch!(platform, body(g: &[f32], unit: f32, stream: Stream, block: u64, out: &mut [i8]) -> u64 {
+    dispatch!(platform, body(platform: Platform, g: &[f32], unit: f32, stream: Stream, block: u64, out: &mut [i8]) -> u64 {
         let mut squares = 0;
-        // Tensor lengths are multiples of 32, so every chunk is a whole number of blocks.
-        for (i, (g, out)) in g.chunks_exact(LANES).zip(out.chunks_exact_mut(LANES)).enumerate() {
-            let random = stream.block(block + i as u64);
+        // Tensor lengths are multiples of 32, so every chunk is a whole number of these.
+        for (i, (g, out)) in g.as_chunks::<WIDTH>().0.iter().zip(out.as_chunks_mut::<WIDTH>().0).enumerate() {
+            let random = stream.four_blocks(platform, block + (i * WIDTH / LANES) as u64);
             let mut sum = 0_i32;
-            for l in 0..LANES {
+            for l in 0..WIDTH {
                 let x = sanitize(g[l]) * unit + f32::from(random[l]) * (1.0 / 65536.0);
-                // Clamped before the floor, so that the conversion is exact and needs no wide float-to-int.
+                // Clamped before the floor, which then is a rounding and a correction.
                 let x = if x > 31.5 { 31.5 } else { x };
                 let x = if x < -31.0 { -31.0 } else { x };
-                let truncated = x as i32;
-                let v = truncated - i32::from((truncated as f32) > x);
+                let v = round_small_to_int(x) - i32::from(round_small(x) > x);
                 out[l] = v as i8;
                 sum += v * v;
             }

@@ -14,6 +14,7 @@
 
 pub mod attention;
 pub mod baseline;
+pub mod buffer;
 pub mod config;
 pub mod error;
 pub mod gradient;

@@ -23,14 +23,23 @@ pub fn sanitize(x: f32) -> f32 {
 /// `2^e` for `-126 <= e <= 127`.
 #[inline(always)]
 pub fn exp2_int(e: i32) -> f32 {
-    f32::from_bits(((e + 127) as u32) << 23)
+    // Wrapping, for the NaN of a caller that sanitizes its result.
+    f32::from_bits((e.wrapping_add(127) as u32) << 23)
 }
 
-/// Rounds to the nearest integer, ties to even, for `|x| < 2^22`: adding 1.5 * 2^23 leaves no room for a fraction.
+/// 1.5 * 2^23: a float of this size has no room for a fraction.
+const ROUNDER: f32 = 12_582_912.0;
+
+/// Rounds to the nearest integer, ties to even, for `|x| < 2^22`.
 #[inline(always)]
 pub fn round_small(x: f32) -> f32 {
-    const MAGIC: f32 = 12_582_912.0;
-    (x + MAGIC) - MAGIC
+    (x + ROUNDER) - ROUNDER
+}
+
+/// [`round_small`] as an integer: the low bits of the sum. A conversion by `as` saturates, which costs vectorization.
+#[inline(always)]
+pub fn round_small_to_int(x: f32) -> i32 {
+    (x + ROUNDER).to_bits().cast_signed().wrapping_sub(ROUNDER.to_bits().cast_signed())
 }
 
 /// `e^x` for any finite `x`; arguments beyond +-87 are clamped. Relative error below 2^-22.
@@ -44,7 +53,8 @@ pub fn exp(x: f32) -> f32 {
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = if x > 87.0 { 87.0 } else { x };
     let x = if x < -87.0 { -87.0 } else { x };
-    let n = round_small(x * LOG2_E);
+    let scaled = x * LOG2_E;
+    let n = round_small(scaled);
     let r = (-n).mul_add(LN2_HIGH, x);
     let r = (-n).mul_add(LN2_LOW, r);
     let mut p = 1.0 / 5040.0;
@@ -52,7 +62,7 @@ pub fn exp(x: f32) -> f32 {
         p = r.mul_add(p, c);
     }
     // |n| <= 126 after the clamp, so the power is a normal number.
-    p * exp2_int(n as i32)
+    p * exp2_int(round_small_to_int(scaled))
 }
 
 /// Natural logarithm of a positive normal number. Absolute error below 2^-22 near one, relative elsewhere.

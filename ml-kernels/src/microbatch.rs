@@ -1,6 +1,7 @@
 //! One training microbatch: forward, backward, integer gradient. The unit of work and of proof.
 
 use crate::attention;
+use crate::buffer::Buffer;
 use crate::config::{ModelConfig, Op, ProductId, TENSORS_PER_LAYER, VOCAB};
 use crate::error::KernelError;
 use crate::gradient::to_integers;
@@ -79,7 +80,7 @@ pub struct MicrobatchOutput {
 #[derive(Clone, Debug)]
 pub struct FloatGradient {
     /// Flat gradient.
-    pub gradient: Vec<f32>,
+    pub gradient: Buffer<f32>,
     /// Mean loss in nats.
     pub loss: f32,
 }
@@ -136,7 +137,7 @@ pub fn gradient(
         saved.push(pass.layer_forward(layer, &mut x)?);
     }
     let (head, loss) = pass.head_forward(&x)?;
-    let mut g = vec![0.0; model_weights(pass.weights)];
+    let mut g = Buffer::stale(model_weights(pass.weights));
     let mut dx = pass.head_backward(&x, head, &mut g)?;
     for (layer, saved) in saved.into_iter().enumerate().rev() {
         pass.layer_backward(layer, saved, &mut dx, &mut g)?;
@@ -160,24 +161,24 @@ impl<P: Products> Products for ByRef<'_, P> {
 
 /// What the backward pass of a layer needs of its forward pass.
 struct Saved {
-    input: Vec<f32>,
-    inverse1: Vec<f32>,
-    normed1: Vec<f32>,
-    qkv: Vec<f32>,
-    probabilities: Vec<f32>,
-    attended: Vec<f32>,
-    middle: Vec<f32>,
-    inverse2: Vec<f32>,
-    normed2: Vec<f32>,
-    gate_up: Vec<f32>,
-    activated: Vec<f32>,
+    input: Buffer<f32>,
+    inverse1: Buffer<f32>,
+    normed1: Buffer<f32>,
+    qkv: Buffer<f32>,
+    probabilities: Buffer<f32>,
+    attended: Buffer<f32>,
+    middle: Buffer<f32>,
+    inverse2: Buffer<f32>,
+    normed2: Buffer<f32>,
+    gate_up: Buffer<f32>,
+    activated: Buffer<f32>,
 }
 
 /// The head's: normed input, its inverse norms, gradient of the logits.
 struct SavedHead {
-    inverse: Vec<f32>,
-    normed: Vec<f32>,
-    d_logits: Vec<f32>,
+    inverse: Buffer<f32>,
+    normed: Buffer<f32>,
+    d_logits: Buffer<f32>,
 }
 
 struct Pass<'a, P> {
@@ -221,10 +222,14 @@ impl<'a, P: Products> Pass<'a, P> {
         1 + layer * TENSORS_PER_LAYER + which
     }
 
-    fn embed(&self) -> Vec<f32> {
+    fn embed(&self) -> Buffer<f32> {
         let d = self.model.d_model;
         let table = self.tensor(0);
-        self.inputs.iter().flat_map(|t| &table[usize::from(*t) * d..][..d]).copied().collect()
+        let mut x = Buffer::stale(self.inputs.len() * d);
+        for (x, t) in x.chunks_exact_mut(d).zip(&self.inputs) {
+            x.copy_from_slice(&table[usize::from(*t) * d..][..d]);
+        }
+        x
     }
 
     /// Row `v` of the gradient adds the rows of `dx` whose token is `v`, in ascending order.
@@ -232,6 +237,7 @@ impl<'a, P: Products> Pass<'a, P> {
         let d = self.model.d_model;
         let inputs = &self.inputs;
         g[..VOCAB * d].par_chunks_mut(d).enumerate().for_each(|(v, row)| {
+            row.fill(0.0);
             let tokens = inputs.iter().zip(dx.chunks_exact(d)).filter(|(t, _)| usize::from(**t) == v);
             for (_, dx) in tokens {
                 for (g, x) in row.iter_mut().zip(dx) {
@@ -242,7 +248,7 @@ impl<'a, P: Products> Pass<'a, P> {
     }
 
     /// `Y = X W` of a linear layer.
-    fn linear(&mut self, layer: u16, x: &[f32]) -> Result<Vec<f32>, KernelError> {
+    fn linear(&mut self, layer: u16, x: &[f32]) -> Result<Buffer<f32>, KernelError> {
         let id = ProductId { layer, op: Op::Forward };
         let weights: &'a PreparedWeights = self.weights;
         let b = weights.operand(id).expect("every linear layer has its operands");
@@ -250,14 +256,20 @@ impl<'a, P: Products> Pass<'a, P> {
         if let (0, Some(key)) = (layer, self.key) {
             a.perturb(&Stream::new(key, "perturb", 0));
         }
-        let mut y = vec![0.0; self.inputs.len() * b.operand.vectors()];
+        let mut y = Buffer::stale(self.inputs.len() * b.operand.vectors());
         self.products.product(id, &a, BSide::Weights(b), &mut y)?;
         Ok(y)
     }
 
     /// `dX = dY W^T`, returned, and `dW = X^T dY`, written to the layer's tensors in `g`. `dY` rounds stochastically,
     /// each way on its own.
-    fn linear_backward(&mut self, layer: u16, x: &[f32], dy: &[f32], g: &mut [f32]) -> Result<Vec<f32>, KernelError> {
+    fn linear_backward(
+        &mut self,
+        layer: u16,
+        x: &[f32],
+        dy: &[f32],
+        g: &mut [f32],
+    ) -> Result<Buffer<f32>, KernelError> {
         let tokens = self.inputs.len();
         let key = self.key.expect("the backward pass has a key");
         let id = ProductId { layer, op: Op::InputGradient };
@@ -266,7 +278,7 @@ impl<'a, P: Products> Pass<'a, P> {
         let (inputs, outputs) = (b.operand.vectors(), b.operand.k());
         let stream = Stream::new(key, "dy/rows", u32::from(layer));
         let a = quantize_rows(self.platform, dy, tokens, outputs, Rounding::Stochastic(&stream))?;
-        let mut dx = vec![0.0; tokens * inputs];
+        let mut dx = Buffer::stale(tokens * inputs);
         self.products.product(id, &a, BSide::Weights(b), &mut dx)?;
 
         let mut a = quantize_columns(self.platform, x, tokens, inputs, Rounding::Nearest)?;
@@ -282,7 +294,7 @@ impl<'a, P: Products> Pass<'a, P> {
             self.products.product(id, &a, BSide::Activations(&b), &mut g[only.range()])?;
             return Ok(dx);
         }
-        let mut dw = vec![0.0; inputs * outputs];
+        let mut dw = Buffer::stale(inputs * outputs);
         self.products.product(id, &a, BSide::Activations(&b), &mut dw)?;
         let mut first = 0;
         for part in parts {
@@ -304,19 +316,19 @@ impl<'a, P: Products> Pass<'a, P> {
 
     fn layer_forward(&mut self, layer: usize, x: &mut [f32]) -> Result<Saved, KernelError> {
         let (platform, f, first) = (self.platform, self.model.d_ff, 4 * layer as u16);
-        let input = x.to_vec();
-        let mut normed1 = vec![0.0; x.len()];
+        let input = Buffer::copied(x);
+        let mut normed1 = Buffer::stale(x.len());
         let inverse1 = norm::forward(platform, &input, self.tensor(Self::layer_tensor(layer, 0)), &mut normed1);
         let mut qkv = self.linear(first, &normed1)?;
         self.rotate(&mut qkv, false);
         let (attended, probabilities) = attention::forward(platform, &self.model, &qkv);
         add(x, &self.linear(first + 1, &attended)?);
 
-        let middle = x.to_vec();
-        let mut normed2 = vec![0.0; x.len()];
+        let middle = Buffer::copied(x);
+        let mut normed2 = Buffer::stale(x.len());
         let inverse2 = norm::forward(platform, &middle, self.tensor(Self::layer_tensor(layer, 5)), &mut normed2);
         let gate_up = self.linear(first + 2, &normed2)?;
-        let mut activated = vec![0.0; self.inputs.len() * f];
+        let mut activated = Buffer::stale(self.inputs.len() * f);
         swiglu::forward(platform, &gate_up, f, &mut activated);
         add(x, &self.linear(first + 3, &activated)?);
         Ok(Saved {
@@ -336,18 +348,18 @@ impl<'a, P: Products> Pass<'a, P> {
 
     fn head_forward(&mut self, x: &[f32]) -> Result<(SavedHead, f32), KernelError> {
         let norm = self.tensor(1 + TENSORS_PER_LAYER * self.model.n_layers);
-        let mut normed = vec![0.0; x.len()];
+        let mut normed = Buffer::stale(x.len());
         let inverse = norm::forward(self.platform, x, norm, &mut normed);
         let mut logits = self.linear(4 * self.model.n_layers as u16, &normed)?;
         let loss = loss::forward_backward(self.platform, &mut logits, &self.targets);
         Ok((SavedHead { inverse, normed, d_logits: logits }, loss))
     }
 
-    fn head_backward(&mut self, x: &[f32], saved: SavedHead, g: &mut [f32]) -> Result<Vec<f32>, KernelError> {
+    fn head_backward(&mut self, x: &[f32], saved: SavedHead, g: &mut [f32]) -> Result<Buffer<f32>, KernelError> {
         let tensors = self.model.tensors();
         let norm = 1 + TENSORS_PER_LAYER * self.model.n_layers;
         let d_normed = self.linear_backward(4 * self.model.n_layers as u16, &saved.normed, &saved.d_logits, g)?;
-        let mut dx = vec![0.0; x.len()];
+        let mut dx = Buffer::filled(0.0, x.len());
         norm::backward(
             self.platform,
             x,
@@ -366,7 +378,7 @@ impl<'a, P: Products> Pass<'a, P> {
         let range = |which| tensors[Self::layer_tensor(layer, which)].range();
 
         let d_activated = self.linear_backward(first + 3, &saved.activated, dx, g)?;
-        let mut d_gate_up = vec![0.0; saved.gate_up.len()];
+        let mut d_gate_up = Buffer::stale(saved.gate_up.len());
         swiglu::backward(platform, &saved.gate_up, f, &d_activated, &mut d_gate_up);
         let d_normed = self.linear_backward(first + 2, &saved.normed2, &d_gate_up, g)?;
         let w = self.tensor(Self::layer_tensor(layer, 5));

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::buffer::Buffer;
 use crate::math::{LANES, dot, dot3, sanitize};
 use crate::platform::{Platform, dispatch};
 
@@ -11,12 +12,12 @@ pub const EPSILON: f32 = 1e-5;
 /// Normalizes rows of `w.len()` elements into `y`; returns each row's `1 / sqrt(mean + epsilon)`.
 ///
 /// Order: `mean = dot(x, x) / d` (32 lanes), `y = (x * inverse) * w`.
-pub fn forward(platform: Platform, x: &[f32], w: &[f32], y: &mut [f32]) -> Vec<f32> {
+pub fn forward(platform: Platform, x: &[f32], w: &[f32], y: &mut [f32]) -> Buffer<f32> {
     let d = w.len();
-    let mut inverse = vec![0.0; x.len() / d];
+    let mut inverse = Buffer::stale(x.len() / d);
     x.par_chunks(d)
         .zip(y.par_chunks_mut(d))
-        .zip(&mut inverse)
+        .zip(&mut *inverse)
         .for_each(|((x, y), inv)| *inv = row_forward(platform, x, w, y));
     inverse
 }

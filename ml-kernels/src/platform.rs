@@ -66,6 +66,18 @@ impl Platform {
         }
     }
 
+    /// Whether there are 32 registers of 16 lanes, rather than 16 of at most 8.
+    #[inline(always)]
+    pub(crate) fn has_wide_registers(self) -> bool {
+        match self.0 {
+            Path::Portable => false,
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => false,
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => true,
+        }
+    }
+
     /// What the kernels dispatch on.
     #[inline(always)]
     pub(crate) fn path(self) -> Path {

@@ -9,6 +9,9 @@
 //! There is no assembly here: with 32 registers compilers don't spill.
 
 mod pack;
+mod quantize;
+
+pub(super) use quantize::quantize_32;
 
 use super::noise::{self, Dense, NoiseB, Side};
 use super::tickets::{Tickets, state};

@@ -1,6 +1,7 @@
 //! Quantized operands in strip order, and their commitments.
 
 use super::{CLAMP, INT7_MAX, ProductError, TILE, shape};
+use crate::buffer::Buffer;
 use crate::rng::{LANES, Stream};
 use rayon::prelude::*;
 
@@ -12,8 +13,8 @@ const PERTURBED_BELOW: u16 = 2048;
 /// A strip is `k x 32` bytes, k-major: its 32x32 tiles one after the other, each one BLAKE3 chunk.
 #[derive(Clone, Debug)]
 pub struct Operand {
-    data: Vec<i8>,
-    scales: Vec<f32>,
+    data: Buffer<i8>,
+    scales: Buffer<f32>,
     k: usize,
 }
 
@@ -31,11 +32,11 @@ impl Operand {
         if let Some((index, scale)) = scales.iter().enumerate().find(|(_, s)| !(0.0..=CLAMP).contains(*s)) {
             return Err(ProductError::Scale { index, bits: scale.to_bits() });
         }
-        Ok(Self { data, scales, k })
+        Ok(Self { data: data.into(), scales: scales.into(), k })
     }
 
     /// An operand whose shape was checked and whose elements and scales came out of the quantizer.
-    pub(super) fn quantized(data: Vec<i8>, scales: Vec<f32>, k: usize) -> Self {
+    pub(super) fn quantized(data: Buffer<i8>, scales: Buffer<f32>, k: usize) -> Self {
         Self { data, scales, k }
     }
 

@@ -5,14 +5,14 @@
 //! and scale 0, so the function is total.
 
 use super::{CLAMP, INT7_MAX, Operand, ProductError, TILE, shape};
+use crate::buffer::Buffer;
+use crate::math::{round_small, round_small_to_int};
 use crate::platform::{Path, Platform, dispatch};
 use crate::rng::{LANES, Stream};
 use rayon::prelude::*;
 
 /// Vectors whose largest magnitude is below 2^-100 are zeros.
 const TINY: f32 = 1.0 / ((1u128 << 100) as f32);
-/// 1.5 * 2^23: adding it rounds a magnitude below 2^22 to an integer, half to even, into the low bits.
-const ROUNDER: f32 = 12_582_912.0;
 
 /// How a quotient becomes an integer.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ pub fn quantize_rows(
     if x.len() != expected {
         return Err(ProductError::Elements { got: x.len(), expected });
     }
-    let (mut data, mut scales) = (vec![0; expected], vec![0.0; rows]);
+    let (mut data, mut scales) = (Buffer::stale(expected), Buffer::stale(rows));
     let strips = data.par_chunks_exact_mut(TILE * k).zip(scales.par_chunks_exact_mut(TILE));
     strips.zip(x.par_chunks_exact(TILE * k)).enumerate().for_each(|(strip, ((data, scales), x))| {
         let first = (strip * TILE * k) as u64;
@@ -63,7 +63,7 @@ pub fn quantize_columns(
     if x.len() != expected {
         return Err(ProductError::Elements { got: x.len(), expected });
     }
-    let (mut data, mut scales) = (vec![0; expected], vec![0.0; cols]);
+    let (mut data, mut scales) = (Buffer::stale(expected), Buffer::stale(cols));
     let strips = data.par_chunks_exact_mut(TILE * k).zip(scales.par_chunks_exact_mut(TILE));
     strips.enumerate().for_each(|(strip, (data, scales))| {
         columns_strip(platform, x, cols, strip * TILE, rounding, data, scales);
@@ -96,17 +96,10 @@ fn fractions(platform: Platform, stream: &Stream, first: u64) -> [f32; TILE] {
     out
 }
 
-/// Rounds half to even, by the addition alone; `x` is at most a few ulps beyond 63.
-#[inline(always)]
-fn nearest(x: f32) -> i32 {
-    (x + ROUNDER).to_bits().cast_signed() - ROUNDER.to_bits().cast_signed()
-}
-
 /// Rounds down, by rounding to the nearest and correcting upward errors.
 #[inline(always)]
 fn floor(x: f32) -> i32 {
-    let rounded = (x + ROUNDER) - ROUNDER;
-    nearest(x) - i32::from(rounded > x)
+    round_small_to_int(x) - i32::from(round_small(x) > x)
 }
 
 /// 32 elements, element i with factor `inverse[i]`; `first` is the row-major index of the first.
@@ -123,7 +116,10 @@ fn quantize_32(
     match platform.path() {
         // SAFETY: such a `Platform` only exists where AVX2 was detected.
         #[cfg(target_arch = "x86_64")]
-        Path::Avx2 | Path::Avx512 => unsafe { super::avx2::quantize_32(x, inverse, fractions.as_ref()) },
+        Path::Avx2 => unsafe { super::avx2::quantize_32(x, inverse, fractions.as_ref()) },
+        // SAFETY: such a `Platform` only exists where AVX-512 was detected.
+        #[cfg(target_arch = "x86_64")]
+        Path::Avx512 => unsafe { super::avx512::quantize_32(x, inverse, fractions.as_ref()) },
         Path::Portable => {
             let mut integers = [0; TILE];
             if let Some(fractions) = &fractions {
@@ -132,7 +128,7 @@ fn quantize_32(
                 }
             } else {
                 for i in 0..TILE {
-                    integers[i] = nearest(sanitize(x[i]) * inverse[i]);
+                    integers[i] = round_small_to_int(sanitize(x[i]) * inverse[i]);
                 }
             }
             let mut out = [0; TILE];

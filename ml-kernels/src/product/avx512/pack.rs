@@ -4,6 +4,7 @@
 //! (`[column][step]`, two registers).
 
 use super::{BLOCKS, QUAD, ROWS};
+use crate::buffer::{Buffer, pooled};
 use crate::product::noise::{Dense, NoiseB};
 use crate::product::{Operand, RANK, TILE};
 use rayon::prelude::*;
@@ -24,15 +25,19 @@ pub(super) struct LineB(pub(super) [[i32; 16]; 2]);
 
 /// One strip of A: the lines of each block of 8 rows, its elements offset by 128; then those of the peel.
 pub(super) struct PanelA {
-    lines: Vec<LineA>,
-    peel: Vec<LineA>,
+    lines: Buffer<LineA>,
+    peel: Buffer<LineA>,
 }
+
+pooled!(LineA, LineA([0; ROWS]));
+pooled!(LineB, LineB([[0; 16]; 2]));
+pooled!([i32; TILE], [0; TILE]);
 
 /// All strips of B.
 pub(super) struct PanelsB {
-    lines: Vec<LineB>,
-    offsets: Vec<[i32; TILE]>,
-    peel: Vec<LineB>,
+    lines: Buffer<LineB>,
+    offsets: Buffer<[i32; TILE]>,
+    peel: Buffer<LineB>,
     strips: usize,
 }
 
@@ -48,8 +53,7 @@ pub(super) struct StripB<'a> {
 
 impl PanelA {
     pub(super) fn new(k: usize) -> Self {
-        let line = LineA([0; ROWS]);
-        Self { lines: vec![line; k / QUAD * BLOCKS], peel: vec![line; PEEL_LINES * BLOCKS] }
+        Self { lines: Buffer::stale(k / QUAD * BLOCKS), peel: Buffer::stale(PEEL_LINES * BLOCKS) }
     }
 
     /// The lines of one block of rows.
@@ -81,7 +85,11 @@ impl PanelA {
             for (q, quad) in mask_block(block, dense, own).as_chunks::<QUAD>().0.iter().enumerate() {
                 self.put(t * RANK / QUAD + q, *quad);
             }
-            add_differences(&block.each_ref().map(|row| widen(load_row(row))), other, &mut sums);
+            let mut clean = [_mm256_setzero_si256(); RANK];
+            for (clean, row) in clean.iter_mut().zip(block) {
+                *clean = load_row(row);
+            }
+            add_differences(&clean, other, &mut sums);
         }
         let negate = |v| _mm512_sub_epi16(_mm512_setzero_si512(), v);
         for (pair, at) in sums.as_chunks::<2>().0.iter().zip(0..) {
@@ -125,11 +133,10 @@ impl PanelA {
 
 impl PanelsB {
     fn new(strips: usize, k: usize, offsets: usize, peel: usize) -> Self {
-        let line = LineB([[0; 16]; 2]);
         Self {
-            lines: vec![line; strips * k / QUAD],
-            offsets: vec![[0; TILE]; strips * offsets],
-            peel: vec![line; strips * peel],
+            lines: Buffer::stale(strips * k / QUAD),
+            offsets: Buffer::stale(strips * offsets),
+            peel: Buffer::stale(strips * peel),
             strips,
         }
     }
@@ -139,7 +146,7 @@ impl PanelsB {
     pub(super) fn plain(b: &Operand) -> Self {
         let mut panels = Self::new(b.strips(), b.k(), 1, 0);
         let lines = panels.lines.par_chunks_exact_mut(b.k() / QUAD);
-        lines.zip(&mut panels.offsets).enumerate().for_each(|(strip, (lines, offset))| {
+        lines.zip(&mut *panels.offsets).enumerate().for_each(|(strip, (lines, offset))| {
             pack(b.strip(strip), lines, offset);
         });
         panels
@@ -207,7 +214,7 @@ fn mask(
             put(line, *quad);
         }
         *offset = offset_of(lines);
-        add_differences(&masked.map(|row| widen(row)), other, &mut sums);
+        add_differences(&masked, other, &mut sums);
     }
     let dense = dense.as_chunks::<2>().0.iter().map(|pair| pair.each_ref().map(|row| widen(load_row(row))));
     for (pair, line) in dense.chain(sums.as_chunks::<2>().0.iter().copied()).zip(peel) {
@@ -290,12 +297,12 @@ fn mask_block(block: &[[i8; TILE]; RANK], dense: &Dense, own: &[u8; RANK]) -> [_
 /// Adds each row's difference from the one before, in a circle, to the sum that its number names.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn add_differences(rows: &[__m512i; RANK], names: &[u8; RANK], sums: &mut [__m512i; RANK]) {
-    let mut before = rows[RANK - 1];
+fn add_differences(rows: &[__m256i; RANK], names: &[u8; RANK], sums: &mut [__m512i; RANK]) {
+    let mut before = widen(rows[RANK - 1]);
     for (row, name) in rows.iter().zip(names) {
-        let sum = &mut sums[usize::from(*name) % RANK];
-        *sum = _mm512_add_epi16(*sum, _mm512_sub_epi16(*row, before));
-        before = *row;
+        let (row, sum) = (widen(*row), &mut sums[usize::from(*name) % RANK]);
+        *sum = _mm512_add_epi16(*sum, _mm512_sub_epi16(row, before));
+        before = row;
     }
 }
 
