@@ -1,4 +1,5 @@
-//! One `nano` microbatch: mined, as a verifier recomputes it, and as candle trains the same model in f32.
+//! One microbatch: mined, as a verifier recomputes it, and as candle trains the same model in f32; for `nano` and
+//! `small`, on each code path of this processor; and where the time of a mined one goes.
 //!
 //! Candle's threads for element-wise operations spin while they wait: on a machine that does anything else they cost it
 //! several times what they give, and the ratios flatter the chain. `CANDLE_NUM_THREADS=1` keeps them out; candle's
@@ -6,6 +7,8 @@
 
 #[path = "shared/fixture.rs"]
 mod fixture;
+#[path = "shared/stages.rs"]
+mod stages;
 
 use std::time::Duration;
 
@@ -15,32 +18,13 @@ use consensus_upow::mining::MiningTemplate;
 use criterion::{Criterion, SamplingMode, Throughput};
 use descent_benches::{Comparison, is_measuring};
 use ml_kernels::baseline::{Baseline, Linear};
-use ml_kernels::config::{ModelConfig, ProductId};
-use ml_kernels::error::KernelError;
-use ml_kernels::microbatch::{BSide, Plain, Products};
-use ml_kernels::product::Operand;
+use ml_kernels::config::ModelConfig;
+use ml_kernels::platform::Platform;
 
 use fixture::Fixture;
 
-/// Rounds of the interleaved comparison.
-const ROUNDS: usize = 15;
-
-/// Multiplies plainly and keeps the operands that a miner commits.
-struct Recorder {
-    plain: Plain,
-    operands: Vec<Operand>,
-}
-
-impl Products for Recorder {
-    fn product(&mut self, id: ProductId, a: &Operand, b: BSide<'_>, out: &mut [f32]) -> Result<(), KernelError> {
-        self.operands.push(a.clone());
-        // Those of the weights are committed once a round.
-        if let BSide::Activations(b) = b {
-            self.operands.push(b.clone());
-        }
-        self.plain.product(id, a, b, out)
-    }
-}
+/// Presets of the interleaved comparison, with their rounds.
+const PRESETS: [(&str, usize); 2] = [("nano", 15), ("small", 5)];
 
 /// Candle's forward and backward pass over the same windows.
 fn candle(baseline: &Baseline, windows: &[u8]) -> GradStore {
@@ -61,18 +45,32 @@ fn multiply(products: &[(Tensor, Tensor)]) {
 }
 
 fn main() {
-    let fixture = Fixture::nano(12);
+    let fixture = Fixture::new("nano", 12, Platform::detect());
     println!("{}", fixture.machine_line());
+    criterion_groups(&fixture);
+    if is_measuring() {
+        println!("\ninterleaved\n");
+        for (preset, rounds) in PRESETS {
+            println!("{}", compare(preset, rounds));
+            for platform in vectorized() {
+                println!("{}", stages::table(&Fixture::new(preset, 12, platform), rounds));
+            }
+        }
+    }
+}
+
+/// The code paths worth measuring: all that the processor has but the portable one, which is for correctness.
+fn vectorized() -> Vec<Platform> {
+    let fast = |p: &Platform| *p != Platform::PORTABLE || Platform::detect() == Platform::PORTABLE;
+    Platform::available().into_iter().filter(fast).collect()
+}
+
+fn criterion_groups(fixture: &Fixture) {
     let (engine, context) = (&fixture.engine, &fixture.context);
     let model = *engine.task().model();
-    let attempt = context.attempt(&fixture.account, 0, 0, fixture.template.sigma());
-    let windows = engine.windows(context, &attempt);
+    let windows = fixture.windows();
     let baseline = Baseline::new(&model, &fixture.checkpoint.weights, Linear::Float).expect("the model's own weights");
     let products = candle_products(&model);
-    let mut recorder = Recorder { plain: Plain(engine.platform()), operands: Vec::new() };
-    let (output, _) = engine.run(context, &attempt, &mut recorder).expect("the task's own model");
-    let unmined = || engine.recompute(context, &attempt, &[]).expect("the task's own model");
-
     let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(500))
@@ -83,38 +81,38 @@ fn main() {
     group.throughput(Throughput::Elements(model.microbatch_macs()));
     group.bench_function("candle f32, forward and backward", |b| b.iter(|| candle(&baseline, &windows)));
     group.bench_function("candle f32, matmuls alone", |b| b.iter(|| multiply(&products)));
-    group.bench_function("unmined", |b| b.iter(unmined));
+    group.bench_function("unmined", |b| b.iter(|| fixture.recompute()));
     group.bench_function("mined", |b| b.iter(|| fixture.mine(0)));
     group.finish();
-
-    let mut group = criterion.benchmark_group("nano, parts of mining");
-    group.sampling_mode(SamplingMode::Flat);
-    group.bench_function("leaf hash", |b| {
-        b.iter(|| engine.lattice().hash_i8(engine.platform(), &output.gradient).expect("the model's own gradient"))
-    });
-    group.bench_function("commitments", |b| {
-        b.iter(|| recorder.operands.iter().map(|o| Operand::commitment(&o.strip_hashes())).collect::<Vec<_>>())
-    });
-    group.bench_function("template (once a block)", |b| {
+    criterion.bench_function("nano template (once a block)", |b| {
         let header = fixture.template.header();
         let new = || MiningTemplate::new(engine, context, header.clone(), fixture.difficulty.target());
         b.iter(|| new().expect("valid pre-digest"));
     });
-    group.finish();
     criterion.final_summary();
+}
 
-    if is_measuring() {
-        println!("\ninterleaved, medians of {ROUNDS} rounds\n");
+fn compare(preset: &str, rounds: usize) -> String {
+    let fixtures: Vec<(Platform, Fixture)> =
+        vectorized().into_iter().map(|platform| (platform, Fixture::new(preset, 12, platform))).collect();
+    let first = &fixtures[0].1;
+    let model = *first.engine.task().model();
+    let windows = first.windows();
+    let baseline = Baseline::new(&model, &first.checkpoint.weights, Linear::Float).expect("the model's own weights");
+    let products = candle_products(&model);
+    let mut comparison = Comparison::new(format!("{preset} microbatch, {rounds} rounds"), model.microbatch_macs())
+        .with("candle f32", || candle(&baseline, &windows))
+        .with("candle f32, matmuls alone", || multiply(&products));
+    for (platform, fixture) in &fixtures {
         // A different index in each run, as when mining: the windows and every random bit differ.
         let mut index = 0;
-        let comparison = Comparison::new("nano microbatch", model.microbatch_macs())
-            .with("candle f32", || candle(&baseline, &windows))
-            .with("candle f32, matmuls alone", || multiply(&products))
-            .with("unmined", unmined)
-            .with("mined", || {
+        comparison = comparison.with(format!("unmined, {}", platform.name()), || fixture.recompute()).with(
+            format!("mined, {}", platform.name()),
+            move || {
                 index += 1;
                 fixture.mine(index)
-            });
-        println!("{}", comparison.run(ROUNDS));
+            },
+        );
     }
+    comparison.run(rounds)
 }

@@ -23,6 +23,7 @@ use descent_benches::is_measuring;
 use descent_genesis::ChainSpec;
 use descent_runtime::{AccountId, H256};
 use ml_kernels::config::{Op, ProductId};
+use ml_kernels::platform::Platform;
 use ml_kernels::product::{Operand, TILE, ticket, tile_state};
 
 use fixture::Fixture;
@@ -31,7 +32,7 @@ use fixture::Fixture;
 const RECEIPTS_OF_STEP: usize = 4;
 
 fn main() {
-    let fixture = Fixture::nano(1);
+    let fixture = Fixture::new("nano", 1, Platform::detect());
     println!("{}", fixture.machine_line());
     let mut criterion = Criterion::default()
         .sample_size(10)

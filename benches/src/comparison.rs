@@ -12,7 +12,7 @@ pub struct Comparison<'a> {
 }
 
 struct Contender<'a> {
-    name: &'static str,
+    name: String,
     run: Box<dyn FnMut() + 'a>,
 }
 
@@ -24,9 +24,9 @@ impl<'a> Comparison<'a> {
 
     /// Adds a contender.
     #[must_use]
-    pub fn with<T>(mut self, name: &'static str, mut run: impl FnMut() -> T + 'a) -> Self {
+    pub fn with<T>(mut self, name: impl Into<String>, mut run: impl FnMut() -> T + 'a) -> Self {
         let run = Box::new(move || drop(std::hint::black_box(run())));
-        self.contenders.push(Contender { name, run });
+        self.contenders.push(Contender { name: name.into(), run });
         self
     }
 
@@ -45,7 +45,7 @@ impl<'a> Comparison<'a> {
                 }
             }
         }
-        let names: Vec<&str> = self.contenders.iter().map(|c| c.name).collect();
+        let names: Vec<&str> = self.contenders.iter().map(|c| c.name.as_str()).collect();
         table(&self.title, self.macs, &names, &times)
     }
 }

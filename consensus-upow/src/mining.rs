@@ -1,11 +1,12 @@
 //! Mining: a microbatch whose products are lottery draws.
 
 use descent_runtime::{AccountId, H256, Header, HeaderError, pre_digest};
-use ml_kernels::config::{Op, ProductId};
+use ml_kernels::config::{ModelConfig, Op, ProductId};
 use ml_kernels::error::KernelError;
 use ml_kernels::lattice::LeafHash;
 use ml_kernels::microbatch::{BSide, MicrobatchOutput, Products};
 use ml_kernels::product::{NoiseB, Operand, below, mined_product};
+use rayon::prelude::*;
 
 use crate::attempt::{key_a, key_b};
 use crate::difficulty::{Target, ticket_threshold};
@@ -110,6 +111,29 @@ pub fn mine(
         (seal, witness)
     });
     Ok(MinedMicrobatch { index, output, leaf, shares, seal })
+}
+
+/// What the working sets of microbatches mined side by side may take together.
+const WORKING_SETS_BYTES: usize = 1 << 30;
+
+/// How many microbatches of a model to mine side by side on rayon's current pool: one a thread, as far as memory
+/// allows. Side by side threads rarely wait for each other; inside one microbatch they do at every operation.
+pub fn side_by_side(model: &ModelConfig) -> usize {
+    rayon::current_num_threads().min(WORKING_SETS_BYTES / model.working_set_bytes()).max(1)
+}
+
+/// Mines `count` indices from `first` on, side by side; in order of their indices.
+///
+/// # Errors
+/// As [`mine`].
+pub fn mine_many(
+    engine: &Engine,
+    context: &RoundContext,
+    template: &MiningTemplate,
+    first: u32,
+    count: u32,
+) -> Result<Vec<MinedMicrobatch>, KernelError> {
+    (0..count).into_par_iter().map(|i| mine(engine, context, template, first.wrapping_add(i))).collect()
 }
 
 /// A tile below the block's first-half threshold, with all that its seal needs.

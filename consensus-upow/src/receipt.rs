@@ -458,9 +458,9 @@ impl ReceiptBuilder {
         self.round
     }
 
-    /// Whether another index fits.
-    pub fn has_room(&self) -> bool {
-        self.count() < MAX_INDICES
+    /// How many more indices fit.
+    pub fn room(&self) -> usize {
+        MAX_INDICES - self.count()
     }
 
     /// Adds the microbatch of [`Self::next_index`]; refuses another index, one too many, or one without a share with
@@ -470,7 +470,7 @@ impl ReceiptBuilder {
         let known = self.sigmas.last() == Some(&sigma);
         if mined.shares.is_empty()
             || mined.index != self.next_index()
-            || !self.has_room()
+            || self.room() == 0
             || (!known && self.sigmas.len() == MAX_TEMPLATES)
         {
             return false;

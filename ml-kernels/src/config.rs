@@ -148,6 +148,13 @@ impl Dims {
 }
 
 impl ModelConfig {
+    /// About what a microbatch keeps in memory between its forward and backward pass, gradient included, in bytes.
+    pub fn working_set_bytes(&self) -> usize {
+        // Inputs, middles, their norms and the attention's output; q, k, v; probabilities; gate, up and their product.
+        let a_token = self.n_layers * (8 * self.d_model + self.n_heads * self.seq_len + 3 * self.d_ff);
+        size_of::<f32>() * (self.tokens() * a_token + self.weights())
+    }
+
     /// Seconds-long tests: 0.1 M weights.
     pub const TINY: Self = Self { d_model: 64, n_layers: 2, n_heads: 2, d_ff: 128, seq_len: 32, batch: 4 };
     /// The dev chain: 3.5 M weights.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use consensus_upow::engine::RoundContext;
-use consensus_upow::mining::{MinedMicrobatch, MiningTemplate, mine};
+use consensus_upow::mining::{MinedMicrobatch, MiningTemplate, mine_many, side_by_side};
 use consensus_upow::receipt::{BuiltReceipt, ReceiptBuilder};
 use consensus_upow::verify::{AuthoredBlock, BlockError, author_block};
 use consensus_upow::view::{ChainView, median_time};
@@ -164,9 +164,9 @@ impl Miner {
             if self.pool.len() > pending && started.elapsed() > patience {
                 return Ok(());
             }
-            let (mined, added) = self.mine_one(&context, &template)?;
-            self.stats.record(&mined);
-            if let Some((seal, witness)) = mined.seal {
+            let (mined, added) = self.mine_some(&context, &template)?;
+            mined.iter().for_each(|m| self.stats.record(m));
+            if let Some((seal, witness)) = mined.into_iter().find_map(|m| m.seal) {
                 return self.publish(authored, &seal, witness);
             }
             if !added {
@@ -177,21 +177,24 @@ impl Miner {
         Ok(())
     }
 
-    /// Mines the next index; tells whether it went into the receipt.
-    fn mine_one(
+    /// Mines the next indices; tells whether all went into the receipt.
+    fn mine_some(
         &mut self,
         context: &RoundContext,
         template: &MiningTemplate,
-    ) -> Result<(MinedMicrobatch, bool), MineError> {
+    ) -> Result<(Vec<MinedMicrobatch>, bool), MineError> {
         let engine = self.chain.engine();
         let builder = self.builder.get_or_insert_with(|| ReceiptBuilder::new(engine, context, self.lane, 0));
-        if !builder.has_room() {
+        if builder.room() == 0 {
             let next = builder.next_index();
             self.outbox.extend(builder.build(engine));
             *builder = ReceiptBuilder::new(engine, context, self.lane, next);
         }
-        let mined = mine(engine, context, template, builder.next_index()).map_err(BlockError::from)?;
-        let added = builder.push(template, &mined);
+        // At most 256 fit.
+        let count = side_by_side(engine.task().model()).min(builder.room()) as u32;
+        let mined = mine_many(engine, context, template, builder.next_index(), count).map_err(BlockError::from)?;
+        // A range has no gaps: after an index without a share, those behind it are lost.
+        let added = mined.iter().all(|m| builder.push(template, m));
         Ok((mined, added))
     }
 

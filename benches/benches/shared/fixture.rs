@@ -1,7 +1,8 @@
-//! The dev chain's task at its genesis, ready to be mined.
+//! A task of the dev chain at its genesis, ready to be mined.
 
+use consensus_upow::attempt::Attempt;
 use consensus_upow::difficulty::Difficulty;
-use consensus_upow::engine::{Engine, RoundContext};
+use consensus_upow::engine::{Engine, Recomputed, RoundContext};
 use consensus_upow::genesis::{initial_checkpoint, initial_training};
 use consensus_upow::mining::{MinedMicrobatch, MiningTemplate, mine};
 use consensus_upow::{Checkpoint, Platform, PreparedWeights};
@@ -19,11 +20,11 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// The `nano` task, at a difficulty of so many microbatches a block.
-    pub(crate) fn nano(microbatches: u64) -> Self {
-        let spec = ChainSpec::builtin("dev", None, Some("nano")).expect("built in");
+    /// A preset's task, at a difficulty of so many microbatches a block, on a code path.
+    pub(crate) fn new(preset: &str, microbatches: u64, platform: Platform) -> Self {
+        let spec = ChainSpec::builtin("dev", None, Some(preset)).expect("built in");
         let dataset = Dataset::embedded().bytes().clone();
-        let engine = Engine::new(spec.task, dataset, Platform::detect()).expect("built in");
+        let engine = Engine::new(spec.task, dataset, platform).expect("built in");
         let checkpoint = initial_checkpoint(&engine);
         let training = initial_training(&engine, &checkpoint).expect("valid task");
         let weights = PreparedWeights::new(engine.platform(), engine.task().model(), checkpoint.weights.clone());
@@ -39,6 +40,20 @@ impl Fixture {
     /// Mines an index under the template.
     pub(crate) fn mine(&self, index: u32) -> MinedMicrobatch {
         mine(&self.engine, &self.context, &self.template, index).expect("the task's own model")
+    }
+
+    /// Recomputes index 0 as a verifier does.
+    pub(crate) fn recompute(&self) -> Recomputed {
+        self.engine.recompute(&self.context, &self.attempt(), &[]).expect("the task's own model")
+    }
+
+    /// The data of index 0.
+    pub(crate) fn windows(&self) -> Vec<u8> {
+        self.engine.windows(&self.context, &self.attempt())
+    }
+
+    fn attempt(&self) -> Attempt {
+        self.context.attempt(&self.account, 0, 0, self.template.sigma())
     }
 
     /// What its kernels and candle run on.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use consensus_upow::difficulty::Difficulty;
 use consensus_upow::engine::{Engine, RoundContext};
 use consensus_upow::genesis::{initial_checkpoint, initial_training};
-use consensus_upow::mining::{MiningTemplate, mine};
+use consensus_upow::mining::{MiningTemplate, mine_many, side_by_side};
 use consensus_upow::{Platform, PreparedWeights};
 use descent_genesis::{ChainSpec, Dataset, accounts};
 use descent_runtime::{H256, PreDigest, unsealed_header};
@@ -35,11 +35,13 @@ pub(super) fn bench(args: &BenchArgs) -> Result<()> {
     let limit = Duration::from_secs(args.seconds.max(1));
     let bar = ProgressBar::new(limit.as_millis() as u64);
     bar.set_style(ProgressStyle::with_template("mining {wide_bar} {eta} left")?);
-    mine(&engine, &context, &template, 0)?;
+    // As the miner does it.
+    let at_once = u32::try_from(side_by_side(engine.task().model()))?;
+    mine_many(&engine, &context, &template, 0, at_once)?;
     let (start, mut count) = (Instant::now(), 0_u32);
     while start.elapsed() < limit {
-        mine(&engine, &context, &template, count + 1)?;
-        count += 1;
+        mine_many(&engine, &context, &template, at_once + count, at_once)?;
+        count += at_once;
         bar.set_position(start.elapsed().as_millis() as u64);
     }
     let per_second = f64::from(count) / start.elapsed().as_secs_f64();
