@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn genesis_hashes_are_pinned() {
         let pinned = [
-            (dev::ID, "0x095f6c800fb787f6fe7d1e15d73403732b06e1c916905cdb52fee4cd0eeefb2f"),
+            (dev::ID, "0xd23109b5731dcf3eb0906de1ab299123361ca9c57c0cd455c75f80bf8e56d0e7"),
             (local::ID, "0x9e63423d1bd52c4de8d220d616d830924ee9d9cb97c2ea71a6c53e8f080142c1"),
         ];
         let hash = |id| format!("{:?}", build_genesis(&spec(id), training(&spec(id))).unwrap().hash);

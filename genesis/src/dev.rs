@@ -3,7 +3,7 @@
 use consensus_upow::ModelConfig;
 use descent_runtime::{Balance, ChainParams};
 
-use crate::builtin::{MIN_MICROBATCHES, blob_bytes, difficulty_of};
+use crate::builtin::{MIN_MICROBATCHES, blob_bytes};
 use crate::spec::ChainType;
 
 /// Identifier.
@@ -23,20 +23,20 @@ pub fn params(model: &ModelConfig) -> ChainParams {
     let minimum_difficulty = MIN_MICROBATCHES * u128::from(model.microbatch_macs());
     ChainParams {
         block_time_ms: 1_000,
-        // A step every eight seconds, from about a hundred microbatches.
-        round_blocks: 8,
+        // A step every six seconds or so: the step reads what 4 of the 6 blocks included (`L = 2`).
+        round_blocks: 6,
         // Blocks are light and the miner alone: verdicts need no slack.
         verdict_slack: 0,
         // Well under the 32 blocks for which clients' mortal transactions live.
         finality_depth: 8,
-        // 120 blocks, 15 rounds: mining speed settles within minutes and does not swing with the rounds.
+        // 120 blocks, 20 rounds: mining speed settles within minutes and does not swing with the rounds.
         half_life_ms: 120_000,
         // Five blocks: clocks kept by NTP differ by less, and the difficulty can be bent by 3 % at most.
         max_future_ms: 5_000,
         // Starts whenever somebody starts it.
         genesis_ms: 0,
-        // About a second of two cores. A larger model starts at its minimum, and slower.
-        initial_difficulty: difficulty_of(1).max(minimum_difficulty),
+        // About a second of two cores with `nano`, and a few with a larger model. A faster machine soon raises it.
+        initial_difficulty: minimum_difficulty,
         minimum_difficulty,
         // Some 1,700 transfers.
         max_block_bytes: 256 << 10,

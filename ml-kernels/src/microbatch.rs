@@ -105,7 +105,7 @@ pub fn run(
     Ok(MicrobatchOutput { gradient, squares, loss: loss::to_fixed(float.loss) })
 }
 
-/// Mean loss of windows under given weights, forward pass only, unperturbed: how held-out loss is measured.
+/// Mean loss of windows under given weights, forward pass only, rounded to nearest: how held-out loss is measured.
 ///
 /// # Errors
 /// As [`run`].
@@ -187,7 +187,7 @@ struct Pass<'a, P> {
     weights: &'a PreparedWeights,
     inputs: Vec<u8>,
     targets: Vec<u8>,
-    /// Absent when only evaluating: then nothing is perturbed.
+    /// Absent when only evaluating: then everything rounds to nearest.
     key: Option<&'a [u8; 32]>,
     rope: RopeTable,
     products: P,
@@ -247,22 +247,21 @@ impl<'a, P: Products> Pass<'a, P> {
         });
     }
 
-    /// `Y = X W` of a linear layer.
+    /// `Y = X W` of a linear layer. `X` rounds stochastically, so that another attempt has another operand.
     fn linear(&mut self, layer: u16, x: &[f32]) -> Result<Buffer<f32>, KernelError> {
         let id = ProductId { layer, op: Op::Forward };
         let weights: &'a PreparedWeights = self.weights;
         let b = weights.operand(id).expect("every linear layer has its operands");
-        let mut a = quantize_rows(self.platform, x, self.inputs.len(), b.operand.k(), Rounding::Nearest)?;
-        if let (0, Some(key)) = (layer, self.key) {
-            a.perturb(&Stream::new(key, "perturb", 0));
-        }
+        let stream = self.key.map(|key| Stream::new(key, "x/rows", u32::from(layer)));
+        let rounding = stream.as_ref().map_or(Rounding::Nearest, Rounding::Stochastic);
+        let a = quantize_rows(self.platform, x, self.inputs.len(), b.operand.k(), rounding)?;
         let mut y = Buffer::stale(self.inputs.len() * b.operand.vectors());
         self.products.product(id, &a, BSide::Weights(b), &mut y)?;
         Ok(y)
     }
 
-    /// `dX = dY W^T`, returned, and `dW = X^T dY`, written to the layer's tensors in `g`. `dY` rounds stochastically,
-    /// each way on its own.
+    /// `dX = dY W^T`, returned, and `dW = X^T dY`, written to the layer's tensors in `g`. `X` and `dY` round
+    /// stochastically, each use on its own.
     fn linear_backward(
         &mut self,
         layer: u16,
@@ -281,10 +280,8 @@ impl<'a, P: Products> Pass<'a, P> {
         let mut dx = Buffer::stale(tokens * inputs);
         self.products.product(id, &a, BSide::Weights(b), &mut dx)?;
 
-        let mut a = quantize_columns(self.platform, x, tokens, inputs, Rounding::Nearest)?;
-        if layer == 0 {
-            a.perturb(&Stream::new(key, "perturb", 1));
-        }
+        let stream = Stream::new(key, "x/columns", u32::from(layer));
+        let a = quantize_columns(self.platform, x, tokens, inputs, Rounding::Stochastic(&stream))?;
         let stream = Stream::new(key, "dy/columns", u32::from(layer));
         let b = quantize_columns(self.platform, dy, tokens, outputs, Rounding::Stochastic(&stream))?;
         let tensors = self.model.tensors();

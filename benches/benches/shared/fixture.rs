@@ -1,4 +1,6 @@
 //! A task of the dev chain at its genesis, ready to be mined.
+//! Each bench compiles this file for itself, and uses a part of it.
+#![allow(dead_code)]
 
 use consensus_upow::attempt::Attempt;
 use consensus_upow::difficulty::Difficulty;

@@ -102,7 +102,7 @@ impl Products for Recorder<'_> {
 }
 
 #[test]
-fn new_sigma_changes_a_tenth_of_every_later_operand() {
+fn new_sigma_changes_a_tenth_of_every_operand() {
     let chain = TestChain::new(quick);
     let context = chain.context(chain.genesis);
     let operands = [1, 2].map(|s| {
@@ -114,8 +114,6 @@ fn new_sigma_changes_a_tenth_of_every_later_operand() {
     assert_eq!(operands[0].len(), chain.engine.task().model().products().count());
     for ((id, one), (_, two)) in operands[0].iter().zip(&operands[1]) {
         let differ = one.iter().zip(two).filter(|(a, b)| a != b).count() as f64 / one.len() as f64;
-        // The first input itself is perturbed in one element of 64.
-        let least = if id.layer == 0 && id.op != Op::InputGradient { 0.02 } else { 0.1 };
-        assert!(differ > least, "{id:?}: {differ}");
+        assert!(differ > 0.1, "{id:?}: {differ}");
     }
 }

@@ -23,8 +23,8 @@ fn golden_genesis_checkpoint() {
         let engine = engine(platform);
         let training = initial_training(&engine, &initial_checkpoint(&engine)).expect("valid task");
         let expected = (
-            "31de1ceabc14c3fb102aac7a29f72c399a86136e91d4b70c8d7af021d8eb9f96".to_owned(),
-            vec![0, 2, 6, 6, -1, -1, 4, 2, 2, 2, 2, 6, 6, -1, -1, 4, 2, 2, 2, 1, -1],
+            "c04db37b891aaaaedd7e471375c42712e7a14c6cb8bbf8f97de52e9fea884e2e".to_owned(),
+            vec![3, 5, 8, 8, 2, 2, 7, 5, 5, 5, 5, 9, 9, 3, 2, 7, 5, 5, 5, 1, -1],
         );
         assert_eq!((hex(training.checkpoint_root), training.exponents), expected, "{platform:?}");
     }
@@ -45,11 +45,11 @@ fn golden_keys() {
     assert_eq!(
         keys.map(hex),
         [
-            "691dd278a7b97307b77f4c0dbcd59d05b40033b71a7afabb39f7881d7a04bef8",
-            "04015350091c83759319ef1a6e84a743840e6104919dfdcf18fe18ade71aee2b",
+            "e575690175f0ace3353c5c21d52c5b5cc2a390d63da36a1e1491b1f5c567c05d",
+            "370c14f153884695656baf66c73f60a1492bf03af424933fff745aeebccca17b",
             "726d62bf2645f15090fa8e25b08359d7e454dce5a7d7220c6d0af0a0681e9a68",
             "9fb665fa26c90e53e65a1c136941ebfc24949395cf6469b266902d54a37721db",
-            "ebc6900a53964b6e4525ca8c158b6c2f7ad300354d4a10d41dfc4e0f63b41e39",
+            "5eabe723ad889d3905a9422d1aa953e3ead59e8c15482db018d89601d052da4a",
         ]
     );
 }
@@ -66,14 +66,14 @@ fn golden_microbatch() {
         let output = recomputed.output;
         let got = (hex(windows.as_bytes()), hex(recomputed.leaf.digest()), output.squares, output.loss);
         let squares = vec![
-            27719, 129, 8005, 7331, 4749, 4612, 83, 6391, 7324, 7680, 101, 2510, 2585, 4665, 5526, 47, 5956, 6576,
-            5978, 87, 12877,
+            16353, 131, 2608, 2425, 3721, 4181, 88, 6670, 6636, 6660, 55, 4712, 5716, 9024, 3481, 78, 7690, 7315, 7127,
+            68, 8029,
         ];
         let expected = (
             "622721e8f7f0ee003d547afdd4810448664ce566b4197af4a0cda5cabfe3a8fd".to_owned(),
-            "eb99bf7be3f8c46331c052cc7b422b6eb0eff9d295192517fa97bb09ed2baa57".to_owned(),
+            "6dad5b6aabf2651450174d73065a75593cfa862191f66c1c8cfc40c8bbe7abdc".to_owned(),
             squares,
-            5_852_220,
+            5_821_804,
         );
         assert_eq!(got, expected, "{platform:?}");
     }
@@ -83,6 +83,6 @@ fn golden_microbatch() {
 fn golden_genesis_block() {
     assert_eq!(
         hex(super::TestChain::new(|_| ()).genesis),
-        "3a926cf4ad7b28f9cb4157bd68ced8c45c30c56c7fb8c4ee639d9b3f0780583f"
+        "209c5847b80e03eff36289c4bd5e91f37c746b671fef4159ded0654d01f5de2d"
     );
 }

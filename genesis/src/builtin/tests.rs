@@ -51,7 +51,7 @@ fn short_dataset_is_refused() {
 fn parameters_keep_their_promises() {
     let model = ModelConfig::NANO;
     let all: [(&str, ChainParams, u32, u32); 3] = [
-        ("dev", dev::params(&model), 0, 8),
+        ("dev", dev::params(&model), 0, 6),
         ("local", local::params(&model), 1, 16),
         ("public", public::params(&model), 2, 64),
     ];
@@ -59,7 +59,7 @@ fn parameters_keep_their_promises() {
         assert_eq!((params.verdict_slack, params.round_blocks), (verdict_slack, round_blocks), "{name}");
         let macs = u128::from(model.microbatch_macs());
         assert_eq!(params.minimum_difficulty, 8 * macs, "{name}");
-        assert!(params.initial_difficulty >= 12 * macs, "{name}");
+        assert!(params.initial_difficulty >= 8 * macs, "{name}");
 
         // The decaying part falls by a factor of e in about ten years.
         let time_ms = u128::from(params.block_time_ms) << params.emission_shift;

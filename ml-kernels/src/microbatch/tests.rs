@@ -68,20 +68,22 @@ fn same_bits_on_every_platform_and_thread_count() {
     }
 }
 
-/// Pins the bits of a whole microbatch.
+/// Pins the bits of a whole microbatch, for every path: this test also runs unoptimized.
 #[test]
 fn golden_microbatch() {
     let (_, weights, windows) = setup();
     let exponents = calibrated(&weights, &windows);
     let input = MicrobatchInput { windows: &windows, key: &[2; 32], exponents: &exponents };
-    let out = run(Platform::detect(), &weights, input, &mut Plain(Platform::detect())).unwrap();
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&out.gradient.iter().map(|g| g.cast_unsigned()).collect::<Vec<u8>>());
-    out.squares.iter().for_each(|s| {
-        hasher.update(&s.to_le_bytes());
-    });
-    hasher.update(&out.loss.to_le_bytes());
-    assert_eq!(&hasher.finalize().to_hex()[..16], "0e42ef1107a9c015");
+    for platform in Platform::available() {
+        let out = run(platform, &weights, input, &mut Plain(platform)).unwrap();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&out.gradient.iter().map(|g| g.cast_unsigned()).collect::<Vec<u8>>());
+        out.squares.iter().for_each(|s| {
+            hasher.update(&s.to_le_bytes());
+        });
+        hasher.update(&out.loss.to_le_bytes());
+        assert_eq!(&hasher.finalize().to_hex()[..16], "8ad383a6cf3a92ac", "{platform:?}");
+    }
 }
 
 /// Records the data of every A operand.
@@ -95,7 +97,7 @@ impl Products for Recorder {
 }
 
 #[test]
-fn another_attempt_changes_a_tenth_of_every_later_operand() {
+fn another_attempt_changes_a_tenth_of_every_operand() {
     let (model, weights, windows) = setup();
     let record = |key| {
         let mut recorder = Recorder(Plain(Platform::detect()), Vec::new());
@@ -104,13 +106,9 @@ fn another_attempt_changes_a_tenth_of_every_later_operand() {
     };
     let (one, two) = (record([1; 32]), record([2; 32]));
     assert_eq!(one.len(), model.products().count());
-    let first = [ProductId { layer: 0, op: Op::Forward }, ProductId { layer: 0, op: Op::WeightGradient }];
     for ((id, a), (_, b)) in one.iter().zip(&two) {
         let changed = a.iter().zip(b).filter(|(x, y)| x != y).count() as f64 / a.len() as f64;
-        // The first layer's input itself changes by the perturbation alone: in 1/16 of its elements over both
-        // attempts, less clamping.
-        let least = if first.contains(id) { 0.02 } else { 0.1 };
-        assert!(changed >= least, "{id:?}: {changed}");
+        assert!(changed >= 0.1, "{id:?}: {changed}");
     }
 }
 

@@ -2,11 +2,7 @@
 
 use super::{CLAMP, INT7_MAX, ProductError, TILE, shape};
 use crate::buffer::Buffer;
-use crate::rng::{LANES, Stream};
 use rayon::prelude::*;
-
-/// An element moves when its 16-bit random value is below this: one in 32 does.
-const PERTURBED_BELOW: u16 = 2048;
 
 /// A quantized operand: rows of A or columns of B, 32 to a strip, one scale each.
 ///
@@ -86,26 +82,6 @@ impl Operand {
     /// BLAKE3 of the list of strip hashes.
     pub fn commitment(hashes: &[[u8; 32]]) -> [u8; 32] {
         *blake3::hash(hashes.as_flattened()).as_bytes()
-    }
-
-    /// Moves each element with probability 1/32 by one, up or down, inside -63..=63: makes the operand depend on the
-    /// stream. Element `vector * k + kk` moves when its value `r` is below 2,048; up if `r` is even.
-    pub fn perturb(&mut self, stream: &Stream) {
-        let k = self.k;
-        self.data.par_chunks_exact_mut(TILE * k).enumerate().for_each(|(strip, data)| {
-            for lane in 0..TILE {
-                let first = (strip * TILE + lane) * k;
-                for kk in (0..k).step_by(LANES) {
-                    let random = stream.block(((first + kk) / LANES) as u64);
-                    for (r, row) in random.into_iter().zip(data[kk * TILE..].chunks_exact_mut(TILE)) {
-                        if r < PERTURBED_BELOW {
-                            let step = if r % 2 == 0 { 1 } else { -1 };
-                            row[lane] = (row[lane] + step).clamp(-INT7_MAX as i8, INT7_MAX as i8);
-                        }
-                    }
-                }
-            }
-        });
     }
 }
 
