@@ -2,7 +2,7 @@
 
 use consensus_upow::mining::{MiningTemplate, mine};
 use consensus_upow::verify::{BlockError, author_block};
-use consensus_upow::view::ChainView;
+use consensus_upow::view::HeaderView;
 use descent_genesis::accounts;
 use descent_node::chain::{Chain, ImportError, IncomingBlock, sealed};
 use descent_node::miner::now_ms;
