@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use descent_runtime::extrinsic::extrinsic_hash;
 use descent_runtime::{AccountId, ChainParams, ExtrinsicError, H256, Nonce, StateRead, validate_extrinsic};
+use tokio::sync::broadcast;
 
 /// Extrinsics waiting at most.
 const MAX_COUNT: usize = 4096;
@@ -13,6 +14,9 @@ const MAX_COUNT: usize = 4096;
 const MAX_BYTES: usize = 8 << 20;
 /// Extrinsics of one account at most.
 const MAX_PER_ACCOUNT: usize = 64;
+
+/// Arrivals that a listener may fall behind; those it misses are passed on later.
+const MAX_ARRIVALS: usize = 256;
 
 /// Why an extrinsic was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -54,13 +58,26 @@ struct Inner {
 }
 
 /// The pool.
-#[derive(Default)]
-pub struct Pool(Mutex<Inner>);
+pub struct Pool {
+    inner: Mutex<Inner>,
+    arrivals: broadcast::Sender<Vec<u8>>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { inner: Mutex::default(), arrivals: broadcast::channel(MAX_ARRIVALS).0 }
+    }
+}
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every method leaves the maps consistent before anything can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Extrinsics as they enter, to be passed on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Vec<u8>> {
+        self.arrivals.subscribe()
     }
 
     /// Checks an extrinsic against the best state and keeps it.
@@ -105,6 +122,8 @@ impl Pool {
         }
         inner.bytes += bytes.len();
         inner.hashes.insert(hash, (signed.signer.clone(), signed.nonce));
+        // Nobody listening is fine.
+        let _ = self.arrivals.send(bytes.clone());
         let old =
             inner.by_account.entry(signed.signer).or_default().insert(signed.nonce, Waiting { bytes, tip: signed.tip });
         if let Some(old) = old {

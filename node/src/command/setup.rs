@@ -79,7 +79,7 @@ fn chain_name(args: &ChainArgs) -> &str {
 }
 
 /// The base folder: given, or the user's data folder.
-fn base_path(given: Option<&Path>) -> Result<PathBuf> {
+pub(super) fn base_path(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = given {
         return Ok(path.to_owned());
     }
