@@ -259,9 +259,9 @@ impl Backend for NodeBackend {
         submitted.map_err(|error| match error {
             PoolError::Known(hash) => SubmitError::AlreadyImported { hash },
             PoolError::Full => SubmitError::PoolFull,
-            PoolError::Underpriced { got, existing } => {
-                let clip = |tip| u64::try_from(tip).unwrap_or(u64::MAX);
-                SubmitError::PriorityTooLow { existing: clip(existing), got: clip(got) }
+            PoolError::Underpriced { got, expected } => {
+                let clip = |price| u64::try_from(price).unwrap_or(u64::MAX);
+                SubmitError::PriorityTooLow { existing: clip(expected), got: clip(got) }
             }
             PoolError::Invalid(error) if is_format(&error) => SubmitError::BadFormat { reason: error.to_string() },
             other => SubmitError::Invalid { reason: other.to_string() },

@@ -1,7 +1,7 @@
 //! Running a node.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -46,11 +46,12 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let folder = temporary.as_ref().map(|t| t.path());
     let chain = Arc::new(open_chain(&args.chain, folder)?);
     let base = base_path(folder.or(args.chain.base_path.as_deref()))?;
-    let network = network_config(args, &network_path(&base, chain.spec()), &chain);
+    let folder = network_path(&base, chain.spec());
+    let network = network_config(args, &folder, &chain);
     let key = args.mine.then(|| miner_key(&chain, args.key_file.as_deref())).transpose()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("async runtime")?;
-    runtime.block_on(serve(args, chain, key, network))
+    runtime.block_on(serve(args, chain, key, network, &folder))
 }
 
 /// The miner's key: from a file, or on a development chain Alice's.
@@ -97,19 +98,34 @@ fn network_config(args: &RunArgs, folder: &Path, chain: &Chain) -> Option<Networ
     })
 }
 
-async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>, network: Option<NetworkConfig>) -> Result<()> {
+/// Takes in the transactions that waited when the node ended; the file that they are in.
+fn restore(chain: &Chain, pool: &Pool, folder: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let path = folder.join("transactions");
+    let state = chain.store().best_state()?;
+    let next = state.block().number.saturating_add(1);
+    let count = pool.load(&path, &chain.spec().params, chain.genesis_hash(), &state, next);
+    if count > 0 {
+        tracing::info!(count, "waiting transactions taken in");
+    }
+    Ok(path)
+}
+
+async fn serve(
+    args: &RunArgs,
+    chain: Arc<Chain>,
+    key: Option<Key>,
+    network: Option<NetworkConfig>,
+    folder: &Path,
+) -> Result<()> {
     // From here on signals end the node in good order, however early they come.
     let signals = Signals::new()?;
     let stop = Arc::new(AtomicBool::new(false));
     let (pool, held_out) = (Arc::new(Pool::default()), Arc::new(HeldOut::default()));
     let stats = key.as_ref().map(|_| Arc::new(MinerStats::default()));
-    let network = network
-        .map(|config| {
-            std::fs::create_dir_all(config.known_peers.parent().unwrap_or(Path::new(".")))
-                .with_context(|| config.known_peers.display().to_string())?;
-            Ok::<_, anyhow::Error>(network::start(config, chain.clone(), pool.clone(), key.is_some())?)
-        })
-        .transpose()?;
+    let waiting = restore(&chain, &pool, folder)?;
+    let network =
+        network.map(|config| network::start(config, chain.clone(), pool.clone(), key.is_some())).transpose()?;
     let peers = network.as_ref().map(Network::shared);
     let backend = Arc::new(NodeBackend::new(
         chain.clone(),
@@ -127,6 +143,7 @@ async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>, network: Opt
         rpc = %server.local_address(), "node started"
     );
 
+    let kept = pool.clone();
     // Subscribed before the miner starts, so that no block is missed.
     let events = chain.subscribe();
     let announcer = tokio::spawn(announce(chain.clone(), events, pool.clone(), backend.clone(), held_out.clone()));
@@ -148,6 +165,9 @@ async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>, network: Opt
     }
     announcer.abort();
     held_out.stop();
+    if let Err(error) = kept.save(&waiting) {
+        tracing::warn!(%error, "waiting transactions not written down");
+    }
     line.finish();
     server.stop().await;
     if outcome.is_ok() {

@@ -11,7 +11,7 @@ use crate::chain::{Chain, database_path};
 use crate::cli::ChainArgs;
 
 /// Log directives that stand unless others replace them.
-const QUIET: &str = "rocksdb=error";
+const QUIET: &str = "rocksdb=error,libp2p_swarm=warn,libp2p_kad=error";
 /// Largest dataset read.
 const MAX_DATASET_BYTES: u64 = 4 << 30;
 
