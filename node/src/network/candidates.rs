@@ -89,6 +89,11 @@ impl Candidates {
         self.by_hash.len()
     }
 
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.by_hash.is_empty()
+    }
+
     /// Bytes waiting.
     pub fn bytes(&self) -> usize {
         self.bytes

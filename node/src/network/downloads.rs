@@ -63,6 +63,9 @@ pub enum OversizeError {
 /// What a block's body turned out to be.
 pub type Accepted = Result<(), OversizeError>;
 
+/// A block's extrinsics, and the parts of its receipts that were not stored yet.
+pub type Contents = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+
 type PartKey = (H256, u32);
 
 struct Block {
@@ -133,7 +136,7 @@ impl Downloads {
         header: &Header,
         extrinsics: Vec<Vec<u8>>,
         now: Instant,
-        has: impl Fn(&H256) -> bool,
+        mut has: impl FnMut(&H256) -> bool,
     ) -> Result<Accepted, BodyError> {
         let got = extrinsics.iter().map(|e| e.len() as u64).sum();
         if got > u64::from(params.max_block_bytes) {
@@ -192,7 +195,7 @@ impl Downloads {
     }
 
     /// A complete block's extrinsics and parts. Parts that other blocks wait for stay.
-    pub fn take(&mut self, hash: &H256) -> Option<(Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+    pub fn take(&mut self, hash: &H256) -> Option<Contents> {
         if !self.is_complete(hash) {
             return None;
         }

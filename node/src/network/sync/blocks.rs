@@ -93,18 +93,14 @@ impl Sync {
 
     pub(super) fn got_body(&mut self, peer: PeerId, hash: H256, extrinsics: Vec<Vec<u8>>) -> Result<(), SyncError> {
         let Some(header) = self.candidates.get(&hash).map(|c| c.proven.header.clone()) else { return Ok(()) };
-        let (store, mut failed) = (self.chain.store(), None);
+        let (params, store, mut failed) = (&self.chain.spec().params, self.chain.store(), None);
         let has = |digest: &H256| {
             store.has_sidecar(digest).unwrap_or_else(|error| {
                 failed = Some(error);
                 false
             })
         };
-        let has = std::cell::RefCell::new(has);
-        let put = self.downloads.put_body(&self.chain.spec().params, &hash, &header, extrinsics, self.now, |digest| {
-            (has.borrow_mut())(digest)
-        });
-        drop(has);
+        let put = self.downloads.put_body(params, &hash, &header, extrinsics, self.now, has);
         if let Some(error) = failed {
             return Err(error.into());
         }
