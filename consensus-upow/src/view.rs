@@ -28,23 +28,27 @@ pub enum ViewError {
     },
 }
 
-/// The chain as seen from a parent block: its ancestors, its state, and what travels beside blocks.
-pub trait ChainView {
+/// The headers below a block that is checked: all that its header's own rules read.
+pub trait HeaderView {
     /// The chain's parameters.
     fn params(&self) -> &ChainParams;
-    /// Hash of the genesis block.
-    fn genesis_hash(&self) -> H256;
     /// Hash of the parent block.
     fn parent_hash(&self) -> H256;
     /// The parent's header, sealed.
     fn parent(&self) -> &Header;
-    /// State after the parent.
-    fn state(&self) -> &dyn StateRead;
     /// Hash and sealed header of the ancestor of this number, the parent included.
     ///
     /// # Errors
     /// [`ViewError`] if there is none or it can't be read.
     fn ancestor(&self, number: BlockNumber) -> Result<(H256, Header), ViewError>;
+}
+
+/// The chain as seen from a parent block: its ancestors, its state, and what travels beside blocks.
+pub trait ChainView: HeaderView {
+    /// Hash of the genesis block.
+    fn genesis_hash(&self) -> H256;
+    /// State after the parent.
+    fn state(&self) -> &dyn StateRead;
     /// A part that travels beside blocks, by its digest.
     ///
     /// # Errors
@@ -91,7 +95,7 @@ fn timestamp(header: &Header) -> Option<u64> {
 ///
 /// # Errors
 /// [`ViewError`].
-pub fn target_of_next(view: &dyn ChainView) -> Result<Target, ViewError> {
+pub fn target_of_next(view: &dyn HeaderView) -> Result<Target, ViewError> {
     let (params, parent) = (view.params(), view.parent());
     if parent.number == 0 {
         return Ok(next_target(params, 0, 0, 0));
@@ -109,7 +113,7 @@ pub fn target_of_next(view: &dyn ChainView) -> Result<Target, ViewError> {
 ///
 /// # Errors
 /// [`ViewError`].
-pub fn median_time(view: &dyn ChainView) -> Result<u64, ViewError> {
+pub fn median_time(view: &dyn HeaderView) -> Result<u64, ViewError> {
     let parent = view.parent().number;
     // Eleven at most.
     let oldest = parent.saturating_sub(MEDIAN_TIME_BLOCKS as u32 - 1).max(1);

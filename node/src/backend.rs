@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use consensus_upow::loss_from_fixed;
-use consensus_upow::view::{ChainView, target_of_next};
+use consensus_upow::view::{ChainView, HeaderView, target_of_next};
 use descent_genesis::ChainType as SpecChainType;
 use descent_rpc::backend::{Backend, BackendError, HeadKind, SubmitError};
 use descent_rpc::types::{
-    ChainProperties, ChainType, CheckpointInfo, Health, NodeRole, RoundSummary, RuntimeVersion, TensorInfo,
-    TrainingStatus,
+    ChainProperties, ChainType, CheckpointInfo, Health, NetworkState, NodeRole, PeerInfo, RoundSummary, RuntimeVersion,
+    SyncState, TensorInfo, TrainingStatus,
 };
 use descent_runtime::{AccountId, Block, ExtrinsicError, H256, Header, Nonce, RoundInfo, StateRead, storage};
 use tokio::sync::broadcast;
@@ -16,8 +16,11 @@ use tokio::sync::broadcast;
 use crate::chain::{Chain, ImportError, Imported};
 use crate::held_out::HeldOut;
 use crate::miner::MinerStats;
+use crate::network::shared::Shared;
 use crate::pool::{Pool, PoolError};
 use crate::store::{StoreError, TrieState};
+
+mod network;
 
 /// Heads that a slow subscriber may fall behind.
 const HEADS: usize = 64;
@@ -28,6 +31,7 @@ pub struct NodeBackend {
     pool: Arc<Pool>,
     stats: Option<Arc<MinerStats>>,
     held_out: Arc<HeldOut>,
+    network: Option<Arc<Shared>>,
     name: String,
     heads: [broadcast::Sender<Header>; 3],
 }
@@ -46,16 +50,17 @@ fn is_format(error: &ExtrinsicError) -> bool {
 }
 
 impl NodeBackend {
-    /// A backend; `stats` is there if the node mines.
+    /// A backend; `stats` is there if the node mines, `network` if it has one.
     pub fn new(
         chain: Arc<Chain>,
         pool: Arc<Pool>,
         stats: Option<Arc<MinerStats>>,
         held_out: Arc<HeldOut>,
+        network: Option<Arc<Shared>>,
         name: String,
     ) -> Self {
         let heads = [(); 3].map(|()| broadcast::channel(HEADS).0);
-        Self { chain, pool, stats, held_out, name, heads }
+        Self { chain, pool, stats, held_out, network, name, heads }
     }
 
     /// Tells subscribers of a new block.
@@ -156,7 +161,36 @@ impl Backend for NodeBackend {
     }
 
     fn health(&self) -> Health {
-        Health { peers: 0, is_syncing: false, should_have_peers: self.chain.spec().chain_type == SpecChainType::Live }
+        let should_have_peers = self.chain.spec().chain_type == SpecChainType::Live;
+        let Some(network) = &self.network else { return Health { peers: 0, is_syncing: false, should_have_peers } };
+        let peers = u32::try_from(network.lock().peers.len()).unwrap_or(u32::MAX);
+        Health { peers, is_syncing: network.is_far_behind(), should_have_peers }
+    }
+
+    fn local_peer_id(&self) -> Option<String> {
+        self.network.as_ref().map(|network| network.local().to_string())
+    }
+
+    fn peers(&self) -> Vec<PeerInfo> {
+        self.network.as_ref().map(|network| network::peers(&network.lock())).unwrap_or_default()
+    }
+
+    fn sync_state(&self) -> SyncState {
+        match &self.network {
+            Some(network) => network::sync_state(&network.lock()),
+            None => {
+                // A node that can't read its best block has told so elsewhere.
+                let height = self.chain.best().map_or(0, |best| best.number);
+                SyncState { starting_block: height, current_block: height, highest_block: height }
+            }
+        }
+    }
+
+    fn network_state(&self) -> NetworkState {
+        match &self.network {
+            Some(network) => network::network_state(network),
+            None => NetworkState::default(),
+        }
     }
 
     fn subscribe_heads(&self, kind: HeadKind) -> broadcast::Receiver<Header> {
@@ -225,9 +259,9 @@ impl Backend for NodeBackend {
         submitted.map_err(|error| match error {
             PoolError::Known(hash) => SubmitError::AlreadyImported { hash },
             PoolError::Full => SubmitError::PoolFull,
-            PoolError::Underpriced { got, existing } => {
-                let clip = |tip| u64::try_from(tip).unwrap_or(u64::MAX);
-                SubmitError::PriorityTooLow { existing: clip(existing), got: clip(got) }
+            PoolError::Underpriced { got, expected } => {
+                let clip = |price| u64::try_from(price).unwrap_or(u64::MAX);
+                SubmitError::PriorityTooLow { existing: clip(expected), got: clip(got) }
             }
             PoolError::Invalid(error) if is_format(&error) => SubmitError::BadFormat { reason: error.to_string() },
             other => SubmitError::Invalid { reason: other.to_string() },

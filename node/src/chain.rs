@@ -208,7 +208,7 @@ impl Chain {
     /// # Errors
     /// [`BlockError`].
     pub fn context_on(&self, view: &StoreView<'_>) -> Result<RoundContext, BlockError> {
-        use consensus_upow::view::ChainView;
+        use consensus_upow::view::HeaderView;
         round_context(view, self.spec.params.round_after(view.parent().number))
     }
 
@@ -340,6 +340,11 @@ fn with_digest(part: Vec<u8>) -> (H256, Vec<u8>) {
 /// Folder of a chain's database below the node's base path.
 pub fn database_path(base: &Path, spec: &ChainSpec) -> PathBuf {
     base.join("chains").join(&spec.id).join("db")
+}
+
+/// Folder of what a node keeps about a chain's network.
+pub fn network_path(base: &Path, spec: &ChainSpec) -> PathBuf {
+    base.join("chains").join(&spec.id).join("network")
 }
 
 /// Attaches a seal to a mined header.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use libp2p::{Multiaddr, PeerId};
 
 /// A blockchain whose proof-of-work is the verifiable training of one shared neural network.
 ///
@@ -83,9 +84,9 @@ pub struct RunArgs {
     /// Port of JSON-RPC over HTTP and WebSocket, on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 9944)]
     pub rpc_port: u16,
-    /// Port for peers. Reserved: this version has no peer-to-peer network and opens none.
-    #[arg(long, default_value_t = 30333)]
-    pub port: u16,
+    /// Peers, addresses, identity.
+    #[command(flatten)]
+    pub network: NetworkArgs,
     /// Mine.
     #[arg(long)]
     pub mine: bool,
@@ -98,6 +99,37 @@ pub struct RunArgs {
     /// Stop after so many blocks on top of the stored chain.
     #[arg(long, value_name = "N")]
     pub stop_after: Option<u32>,
+}
+
+/// Options of the network.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkArgs {
+    /// Port for peers, over TCP and QUIC [default: 30333, or a free one if it is taken]. The development chain has no
+    /// network unless this, --listen or --bootnode asks for one.
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Address to listen on, like /ip4/0.0.0.0/tcp/30333; may be given several times, instead of --port.
+    #[arg(long, value_name = "MULTIADDR", conflicts_with = "port")]
+    pub listen: Vec<Multiaddr>,
+    /// Peer to begin with, like /ip4/192.0.2.1/tcp/30333/p2p/12D3KooW...; may be given several times.
+    #[arg(long, value_name = "MULTIADDR", value_parser = parse_peer)]
+    pub bootnode: Vec<(PeerId, Multiaddr)>,
+    /// Peer that is always let in and kept connected; may be given several times.
+    #[arg(long, value_name = "MULTIADDR", value_parser = parse_peer)]
+    pub reserved_nodes: Vec<(PeerId, Multiaddr)>,
+    /// Talk to reserved peers only.
+    #[arg(long)]
+    pub reserved_only: bool,
+    /// File with the node's identity, 64 hexadecimal digits; made if absent [default: below the base path].
+    #[arg(long, value_name = "FILE")]
+    pub node_key: Option<PathBuf>,
+    /// Connected peers at most.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub max_peers: u32,
+    /// Don't look for peers on the local network.
+    #[arg(long)]
+    pub no_mdns: bool,
 }
 
 /// Options of `verify`.
@@ -180,6 +212,12 @@ pub struct SpecArgs {
     /// Text to train on instead of the built-in one.
     #[arg(long, value_name = "FILE")]
     pub dataset: Option<PathBuf>,
+}
+
+fn parse_peer(text: &str) -> Result<(PeerId, Multiaddr), String> {
+    let address: Multiaddr = text.parse().map_err(|e| format!("got {text:?}, expected a multiaddress: {e}"))?;
+    crate::network::book::split_peer(address)
+        .ok_or_else(|| format!("got {text:?}, expected /p2p/ and a peer at its end"))
 }
 
 fn parse_pruning(text: &str) -> Result<crate::chain::Pruning, String> {

@@ -2,6 +2,7 @@
 //!
 //! - [`store`]: blocks and states on disk.
 //! - [`chain`]: one chain: engine, caches, the import pipeline.
+//! - [`network`]: peers, gossip, synchronization.
 //! - [`pool`]: transactions waiting for a block.
 //! - [`miner`]: templates, microbatches, receipts of the own work.
 //! - [`held_out`]: held-out loss, beside consensus.
@@ -18,5 +19,6 @@ pub mod command;
 pub mod held_out;
 pub mod keys;
 pub mod miner;
+pub mod network;
 pub mod pool;
 pub mod store;

@@ -25,6 +25,9 @@ const SPEED_WINDOW: Duration = Duration::from_secs(10);
 /// How long a miner whose block was refused waits before it tries again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 
+/// How often a resting miner looks whether it may go on.
+const REST: Duration = Duration::from_millis(50);
+
 /// What stops a miner.
 #[derive(Debug, thiserror::Error)]
 pub enum MineError {
@@ -103,6 +106,7 @@ pub struct Miner {
     lane: u32,
     stats: Arc<MinerStats>,
     stop: Arc<AtomicBool>,
+    pause: Arc<AtomicBool>,
     builder: Option<ReceiptBuilder>,
     outbox: Vec<BuiltReceipt>,
 }
@@ -118,7 +122,15 @@ impl Miner {
         stop: Arc<AtomicBool>,
     ) -> Self {
         let account = AccountId::from(pair.public());
-        Self { chain, pool, pair, account, lane, stats, stop, builder: None, outbox: Vec::new() }
+        let pause = Arc::default();
+        Self { chain, pool, pair, account, lane, stats, stop, pause, builder: None, outbox: Vec::new() }
+    }
+
+    /// Rests while a flag is set: on a block far behind the network's, mining is a waste.
+    #[must_use]
+    pub fn resting_while(mut self, pause: Arc<AtomicBool>) -> Self {
+        self.pause = pause;
+        self
     }
 
     /// Mines until stopped, or until the best block has a number.
@@ -131,6 +143,10 @@ impl Miner {
                 && self.chain.best()?.number >= until
             {
                 break;
+            }
+            if self.pause.load(Ordering::Relaxed) {
+                std::thread::sleep(REST);
+                continue;
             }
             self.mine_block()?;
         }
@@ -160,7 +176,7 @@ impl Miner {
         let started = Instant::now();
         // New transactions are worth a new template once they have waited for a block time.
         let patience = Duration::from_millis(chain.spec().params.block_time_ms.max(2_000));
-        while !self.stopped() && chain.best()? == best {
+        while !self.stopped() && !self.pause.load(Ordering::Relaxed) && chain.best()? == best {
             if self.pool.len() > pending && started.elapsed() > patience {
                 return Ok(());
             }

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use codec::{Decode, Encode};
 use descent_runtime::extrinsic::extrinsic_hash;
 use descent_runtime::{AccountId, ChainParams, ExtrinsicError, H256, Nonce, StateRead, validate_extrinsic};
+use tokio::sync::broadcast;
 
 /// Extrinsics waiting at most.
 const MAX_COUNT: usize = 4096;
@@ -13,6 +16,15 @@ const MAX_COUNT: usize = 4096;
 const MAX_BYTES: usize = 8 << 20;
 /// Extrinsics of one account at most.
 const MAX_PER_ACCOUNT: usize = 64;
+/// Bytes of one account at most: nobody fills the pool alone.
+const MAX_BYTES_PER_ACCOUNT: usize = MAX_BYTES / 4;
+/// Bytes of a file of waiting extrinsics at most: all of them, with their lengths.
+const MAX_FILE_BYTES: u64 = 2 * MAX_BYTES as u64;
+/// What one that replaces another pays more, at least: a tenth. So replacing can't be used to flood the network.
+const REPLACEMENT_FRACTION: u128 = 10;
+
+/// Arrivals that a listener may fall behind; those it misses are passed on later.
+const MAX_ARRIVALS: usize = 256;
 
 /// Why an extrinsic was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -26,13 +38,13 @@ pub enum PoolError {
     /// Receipts travel with their parts, not through the pool.
     #[error("receipts come from miners with their details and gradient, not as transactions")]
     Receipt,
-    /// Another one with this nonce pays as much.
-    #[error("tip is {got}, expected more than {existing} to replace the waiting one")]
+    /// Another one with this nonce pays almost as much, or more.
+    #[error("fee and tip are {got}, expected at least {expected} to replace the waiting one")]
     Underpriced {
-        /// Its tip.
+        /// What it pays.
         got: u128,
-        /// The waiting one's.
-        existing: u128,
+        /// A tenth more than the waiting one pays.
+        expected: u128,
     },
     /// No room.
     #[error("pool is full")]
@@ -41,7 +53,8 @@ pub enum PoolError {
 
 struct Waiting {
     bytes: Vec<u8>,
-    tip: u128,
+    /// Fee and tip.
+    price: u128,
 }
 
 #[derive(Default)]
@@ -54,13 +67,26 @@ struct Inner {
 }
 
 /// The pool.
-#[derive(Default)]
-pub struct Pool(Mutex<Inner>);
+pub struct Pool {
+    inner: Mutex<Inner>,
+    arrivals: broadcast::Sender<Vec<u8>>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { inner: Mutex::default(), arrivals: broadcast::channel(MAX_ARRIVALS).0 }
+    }
+}
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every method leaves the maps consistent before anything can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Extrinsics as they enter, to be passed on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Vec<u8>> {
+        self.arrivals.subscribe()
     }
 
     /// Checks an extrinsic against the best state and keeps it.
@@ -87,16 +113,20 @@ impl Pool {
             Err(ExtrinsicError::NonceFuture { .. }) => descent_runtime::SignedExtrinsic::decode(&bytes)?,
             checked => checked?,
         };
+        // Valid ones are shorter than a block.
+        let price = params.length_fee(u32::try_from(bytes.len()).unwrap_or(u32::MAX)).saturating_add(signed.tip);
         let mut inner = self.lock();
         let waiting = inner.by_account.get(&signed.signer);
         let old = waiting.and_then(|w| w.get(&signed.nonce));
-        match old {
-            Some(old) if signed.tip <= old.tip => {
-                return Err(PoolError::Underpriced { got: signed.tip, existing: old.tip });
-            }
+        match old.map(|old| old.price.saturating_add(old.price.div_ceil(REPLACEMENT_FRACTION))) {
+            Some(expected) if price < expected => return Err(PoolError::Underpriced { got: price, expected }),
             Some(_) => {}
             None if waiting.map_or(0, BTreeMap::len) >= MAX_PER_ACCOUNT => return Err(PoolError::Full),
             None => {}
+        }
+        let of_account: usize = waiting.into_iter().flat_map(BTreeMap::values).map(|w| w.bytes.len()).sum();
+        if of_account - old.map_or(0, |old| old.bytes.len()) + bytes.len() > MAX_BYTES_PER_ACCOUNT {
+            return Err(PoolError::Full);
         }
         // One that replaces another takes its place.
         let (count, freed) = old.map_or((inner.hashes.len(), 0), |old| (inner.hashes.len() - 1, old.bytes.len()));
@@ -105,8 +135,9 @@ impl Pool {
         }
         inner.bytes += bytes.len();
         inner.hashes.insert(hash, (signed.signer.clone(), signed.nonce));
-        let old =
-            inner.by_account.entry(signed.signer).or_default().insert(signed.nonce, Waiting { bytes, tip: signed.tip });
+        // Nobody listening is fine.
+        let _ = self.arrivals.send(bytes.clone());
+        let old = inner.by_account.entry(signed.signer).or_default().insert(signed.nonce, Waiting { bytes, price });
         if let Some(old) = old {
             inner.bytes -= old.bytes.len();
             inner.hashes.remove(&extrinsic_hash(&old.bytes));
@@ -128,6 +159,25 @@ impl Pool {
                 tracing::debug!(%error, "extrinsic of a retracted block not taken back");
             }
         }
+    }
+
+    /// Writes down what waits: beside the old file first, so that a crash leaves one of them.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn save(&self, path: &Path) -> std::io::Result<()> {
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, self.waiting().encode())?;
+        std::fs::rename(beside, path)
+    }
+
+    /// Takes in what was written down, as far as it is still valid; how many. A file that can't be read is left alone:
+    /// who sent a transaction still has it.
+    pub fn load(&self, path: &Path, params: &ChainParams, genesis: H256, state: &dyn StateRead, number: u32) -> usize {
+        let is_short = std::fs::metadata(path).is_ok_and(|meta| meta.len() <= MAX_FILE_BYTES);
+        let bytes = if is_short { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
+        let waiting = Vec::<Vec<u8>>::decode(&mut &bytes[..]).unwrap_or_default();
+        waiting.into_iter().filter(|bytes| self.submit(params, genesis, state, number, bytes.clone()).is_ok()).count()
     }
 
     /// Everything waiting, accounts in turn, nonces ascending.

@@ -4,7 +4,8 @@ use descent_runtime::{AccountId, Block, H256, Header, Nonce};
 use tokio::sync::broadcast;
 
 use crate::types::{
-    ChainProperties, ChainType, CheckpointInfo, Health, NodeRole, RoundSummary, RuntimeVersion, TrainingStatus,
+    ChainProperties, ChainType, CheckpointInfo, Health, NetworkState, NodeRole, PeerInfo, RoundSummary, RuntimeVersion,
+    SyncState, TrainingStatus,
 };
 
 /// A node, as its RPC sees it.
@@ -34,6 +35,18 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Peers and synchronization.
     fn health(&self) -> Health;
+
+    /// The node's identity on its network; none without one.
+    fn local_peer_id(&self) -> Option<String>;
+
+    /// Connected peers.
+    fn peers(&self) -> Vec<PeerInfo>;
+
+    /// How far synchronization is.
+    fn sync_state(&self) -> SyncState;
+
+    /// Everything that is known of the network.
+    fn network_state(&self) -> NetworkState;
 
     /// Heads of the given kind from now on.
     ///

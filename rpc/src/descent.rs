@@ -7,7 +7,7 @@ use jsonrpsee::proc_macros::rpc;
 
 use crate::backend::Backend;
 use crate::error::invalid_params;
-use crate::types::{CheckpointInfo, RoundSummary, TrainingStatus};
+use crate::types::{CheckpointInfo, NetworkState, RoundSummary, TrainingStatus};
 
 /// Most rounds that one `descent_rounds` call may span.
 pub const MAX_ROUNDS: u32 = 1000;
@@ -26,6 +26,10 @@ pub trait DescentApi {
     /// The checkpoint that a round started from; null for a round that has not started.
     #[method(name = "checkpoint", blocking)]
     fn checkpoint(&self, round: u32) -> RpcResult<Option<CheckpointInfo>>;
+
+    /// Peers, candidates, bans.
+    #[method(name = "networkState")]
+    fn network_state(&self) -> RpcResult<NetworkState>;
 }
 
 /// [`DescentApiServer`] over a backend.
@@ -53,5 +57,9 @@ impl<B: Backend> DescentApiServer for Descent<B> {
 
     fn checkpoint(&self, round: u32) -> RpcResult<Option<CheckpointInfo>> {
         Ok(self.0.checkpoint(round)?)
+    }
+
+    fn network_state(&self) -> RpcResult<NetworkState> {
+        Ok(self.0.network_state())
     }
 }

@@ -48,6 +48,6 @@ pub use error::RpcStartError;
 pub use origin::{AllowedOrigins, OriginPattern, OriginPatternError};
 pub use server::{RpcServer, rpc_module, start_server};
 pub use types::{
-    BlockResponse, ChainProperties, ChainType, CheckpointInfo, Health, NodeRole, RoundSummary, RuntimeVersion,
-    TensorInfo, TrainingStatus,
+    BlamedPeer, BlockResponse, ChainProperties, ChainType, CheckpointInfo, Health, NetworkPeer, NetworkState, NodeRole,
+    PeerInfo, RoundSummary, RuntimeVersion, SyncState, TensorInfo, TrainingStatus,
 };

@@ -7,7 +7,7 @@ use jsonrpsee::core::RpcResult;
 use jsonrpsee::proc_macros::rpc;
 
 use crate::backend::Backend;
-use crate::types::{ChainProperties, ChainType, Health, NodeRole};
+use crate::types::{ChainProperties, ChainType, Health, NodeRole, PeerInfo, SyncState};
 
 /// Methods that identify the node and its chain.
 #[rpc(server, namespace = "system")]
@@ -39,6 +39,18 @@ pub trait SystemApi {
     /// Roles of the node.
     #[method(name = "nodeRoles")]
     fn node_roles(&self) -> RpcResult<Vec<NodeRole>>;
+
+    /// Identity of the node on its network; null without one.
+    #[method(name = "localPeerId")]
+    fn local_peer_id(&self) -> RpcResult<Option<String>>;
+
+    /// Connected peers.
+    #[method(name = "peers")]
+    fn peers(&self) -> RpcResult<Vec<PeerInfo>>;
+
+    /// How far synchronization is.
+    #[method(name = "syncState")]
+    fn sync_state(&self) -> RpcResult<SyncState>;
 
     /// Nonce of the account's next extrinsic, those waiting in the pool counted.
     #[method(name = "accountNextIndex", aliases = ["account_nextIndex"], blocking)]
@@ -75,6 +87,18 @@ impl<B: Backend> SystemApiServer for System<B> {
 
     fn node_roles(&self) -> RpcResult<Vec<NodeRole>> {
         Ok(vec![self.0.node_role()])
+    }
+
+    fn local_peer_id(&self) -> RpcResult<Option<String>> {
+        Ok(self.0.local_peer_id())
+    }
+
+    fn peers(&self) -> RpcResult<Vec<PeerInfo>> {
+        Ok(self.0.peers())
+    }
+
+    fn sync_state(&self) -> RpcResult<SyncState> {
+        Ok(self.0.sync_state())
     }
 
     fn account_next_index(&self, account: AccountId) -> RpcResult<Nonce> {

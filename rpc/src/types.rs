@@ -1,7 +1,7 @@
 //! What travels on the wire, in the JSON form that clients expect.
 
 use descent_runtime::types::{SS58_PREFIX, TOKEN_DECIMALS, TOKEN_SYMBOL};
-use descent_runtime::{Block, Header, version};
+use descent_runtime::{Block, H256, Header, version};
 use serde::{Deserialize, Serialize};
 use sp_core::Bytes;
 use sp_crypto_hashing::blake2_64;
@@ -60,6 +60,84 @@ pub struct Health {
     pub is_syncing: bool,
     /// Whether a node of this network is expected to have peers.
     pub should_have_peers: bool,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerInfo {
+    /// Its identity.
+    pub peer_id: String,
+    /// What it does.
+    pub roles: String,
+    /// Its best block, in its own words; zero as long as it hasn't told.
+    pub best_hash: H256,
+    /// Height of that block.
+    pub best_number: u32,
+}
+
+/// How far synchronization is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncState {
+    /// Height when the node started.
+    pub starting_block: u32,
+    /// Height now.
+    pub current_block: u32,
+    /// Greatest height known, proven or claimed.
+    pub highest_block: u32,
+}
+
+/// Answer of `descent_networkState`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkState {
+    /// The node's own identity; none without a network.
+    pub peer_id: Option<String>,
+    /// Addresses that it listens on.
+    pub listening: Vec<String>,
+    /// Connected peers.
+    pub peers: Vec<NetworkPeer>,
+    /// Height of the heaviest branch whose witnesses were checked.
+    pub target_block: Option<u32>,
+    /// Headers waiting for their blocks.
+    pub candidates: usize,
+    /// Bytes of headers, bodies and receipts' parts that wait.
+    pub waiting_bytes: usize,
+    /// Blocks imported a second, over the last ten seconds.
+    pub blocks_per_second: f64,
+    /// Peers banned since the start.
+    pub bans: u64,
+    /// Peers disconnected since the start because they served nothing.
+    pub drops: u64,
+    /// Peers banned lately.
+    pub blamed: Vec<BlamedPeer>,
+}
+
+/// A connected peer, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkPeer {
+    /// Its identity.
+    pub peer_id: String,
+    /// Where it is.
+    pub address: String,
+    /// Whether this node called it.
+    pub outbound: bool,
+    /// Name and version of its program.
+    pub agent: String,
+    /// Height of its best block, in its own words.
+    pub best_number: Option<u32>,
+}
+
+/// A banned peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlamedPeer {
+    /// Its identity.
+    pub peer_id: String,
+    /// The rule that its bytes broke.
+    pub rule: String,
 }
 
 /// Answer of `chain_getBlock`.

@@ -8,7 +8,7 @@ use ml_kernels::optimizer::Checkpoint;
 use ml_kernels::weights::PreparedWeights;
 
 use super::{State, TestChain};
-use crate::view::{ChainView, ViewError};
+use crate::view::{ChainView, HeaderView, ViewError};
 
 /// [`TestChain`] from one block.
 pub(crate) struct View<'a> {
@@ -18,13 +18,9 @@ pub(crate) struct View<'a> {
     pub(super) state: State<'a>,
 }
 
-impl ChainView for View<'_> {
+impl HeaderView for View<'_> {
     fn params(&self) -> &ChainParams {
         &self.chain.params
-    }
-
-    fn genesis_hash(&self) -> H256 {
-        self.chain.genesis
     }
 
     fn parent_hash(&self) -> H256 {
@@ -33,10 +29,6 @@ impl ChainView for View<'_> {
 
     fn parent(&self) -> &Header {
         self.header
-    }
-
-    fn state(&self) -> &dyn StateRead {
-        &self.state
     }
 
     fn ancestor(&self, number: BlockNumber) -> Result<(H256, Header), ViewError> {
@@ -51,6 +43,16 @@ impl ChainView for View<'_> {
         } else {
             Err(ViewError::Backend(format!("no block {number}")))
         }
+    }
+}
+
+impl ChainView for View<'_> {
+    fn genesis_hash(&self) -> H256 {
+        self.chain.genesis
+    }
+
+    fn state(&self) -> &dyn StateRead {
+        &self.state
     }
 
     fn sidecar(&self, digest: &H256) -> Result<Option<Vec<u8>>, ViewError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use consensus_upow::checkpoint::from_parts;
 use consensus_upow::difficulty::Work;
 use consensus_upow::verify::{PreparedBlock, prepare_with_verdicts};
-use consensus_upow::view::{ChainView, ViewError};
+use consensus_upow::view::{ChainView, HeaderView, ViewError};
 use consensus_upow::{Checkpoint, PreparedWeights};
 use descent_runtime::trie::{self, NodeChanges};
 use descent_runtime::{
@@ -110,13 +110,9 @@ impl<'a> StoreView<'a> {
     }
 }
 
-impl ChainView for StoreView<'_> {
+impl HeaderView for StoreView<'_> {
     fn params(&self) -> &ChainParams {
         &self.chain.spec.params
-    }
-
-    fn genesis_hash(&self) -> H256 {
-        self.chain.genesis_hash
     }
 
     fn parent_hash(&self) -> H256 {
@@ -127,15 +123,21 @@ impl ChainView for StoreView<'_> {
         &self.header
     }
 
-    fn state(&self) -> &dyn StateRead {
-        &self.state
-    }
-
     fn ancestor(&self, number: BlockNumber) -> Result<(H256, Header), ViewError> {
         let hash = self.ancestor_hash(number).map_err(backend)?;
         let header = self.chain.store.header(&hash).map_err(backend)?;
         let header = header.filter(|h| h.number == number).ok_or(ViewError::Missing { what: "ancestor", hash })?;
         Ok((hash, header))
+    }
+}
+
+impl ChainView for StoreView<'_> {
+    fn genesis_hash(&self) -> H256 {
+        self.chain.genesis_hash
+    }
+
+    fn state(&self) -> &dyn StateRead {
+        &self.state
     }
 
     fn sidecar(&self, digest: &H256) -> Result<Option<Vec<u8>>, ViewError> {

@@ -1,7 +1,7 @@
 //! Running a node.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,23 +10,28 @@ use anyhow::{Context, Result, bail};
 use descent_genesis::ChainType;
 use descent_rpc::config::RpcConfig;
 use descent_rpc::server::start_server;
+use libp2p::Multiaddr;
+use libp2p::multiaddr::Protocol;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::setup::{open_chain, start_logging, start_threads};
+use super::setup::{base_path, open_chain, start_logging, start_threads};
 use super::status_line::StatusLine;
 use crate::backend::NodeBackend;
-use crate::chain::{Chain, Imported};
+use crate::chain::{Chain, Imported, network_path};
 use crate::cli::RunArgs;
 use crate::held_out::HeldOut;
 use crate::keys::Key;
 use crate::miner::{Miner, MinerStats};
+use crate::network::{self, Network, NetworkConfig};
 use crate::pool::Pool;
 use crate::store::StoreError;
 
 /// How often the live line is drawn.
 const REFRESH: Duration = Duration::from_millis(500);
+/// Port for peers.
+const DEFAULT_PORT: u16 = 30333;
 /// Longest secret file read.
 const MAX_KEY_BYTES: u64 = 4096;
 
@@ -38,11 +43,15 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     start_logging(&args.chain.log)?;
     start_threads(args.chain.threads)?;
     let temporary = args.tmp.then(tempfile::tempdir).transpose().context("temporary folder")?;
-    let chain = Arc::new(open_chain(&args.chain, temporary.as_ref().map(|t| t.path()))?);
+    let folder = temporary.as_ref().map(|t| t.path());
+    let chain = Arc::new(open_chain(&args.chain, folder)?);
+    let base = base_path(folder.or(args.chain.base_path.as_deref()))?;
+    let folder = network_path(&base, chain.spec());
+    let network = network_config(args, &folder, &chain);
     let key = args.mine.then(|| miner_key(&chain, args.key_file.as_deref())).transpose()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("async runtime")?;
-    runtime.block_on(serve(args, chain, key))
+    runtime.block_on(serve(args, chain, key, network, &folder))
 }
 
 /// The miner's key: from a file, or on a development chain Alice's.
@@ -62,14 +71,70 @@ fn miner_key(chain: &Chain, file: Option<&Path>) -> Result<Key> {
     }
 }
 
-async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>) -> Result<()> {
+/// Settings of the network; none where none is asked for on a chain of one node.
+fn network_config(args: &RunArgs, folder: &Path, chain: &Chain) -> Option<NetworkConfig> {
+    let given = &args.network;
+    let chain_type = chain.spec().chain_type;
+    let is_wanted = given.port.is_some() || !given.listen.is_empty() || !given.bootnode.is_empty();
+    if chain_type == ChainType::Development && !is_wanted && given.reserved_nodes.is_empty() {
+        return None;
+    }
+    let port = given.port.unwrap_or(DEFAULT_PORT);
+    let default = || {
+        let any = Multiaddr::from(Ipv4Addr::UNSPECIFIED);
+        vec![any.clone().with(Protocol::Tcp(port)), any.with(Protocol::Udp(port)).with(Protocol::QuicV1)]
+    };
+    Some(NetworkConfig {
+        name: args.name.clone(),
+        node_key: given.node_key.clone().unwrap_or_else(|| folder.join("node-key")),
+        known_peers: folder.join("peers.json"),
+        listen: if given.listen.is_empty() { default() } else { given.listen.clone() },
+        any_port: given.port.is_none() && given.listen.is_empty(),
+        bootnodes: given.bootnode.clone(),
+        reserved: given.reserved_nodes.clone(),
+        reserved_only: given.reserved_only,
+        max_peers: given.max_peers,
+        mdns: chain_type != ChainType::Live && !given.no_mdns,
+    })
+}
+
+/// Takes in the transactions that waited when the node ended; the file that they are in.
+fn restore(chain: &Chain, pool: &Pool, folder: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let path = folder.join("transactions");
+    let state = chain.store().best_state()?;
+    let next = state.block().number.saturating_add(1);
+    let count = pool.load(&path, &chain.spec().params, chain.genesis_hash(), &state, next);
+    if count > 0 {
+        tracing::info!(count, "waiting transactions taken in");
+    }
+    Ok(path)
+}
+
+async fn serve(
+    args: &RunArgs,
+    chain: Arc<Chain>,
+    key: Option<Key>,
+    network: Option<NetworkConfig>,
+    folder: &Path,
+) -> Result<()> {
     // From here on signals end the node in good order, however early they come.
     let signals = Signals::new()?;
     let stop = Arc::new(AtomicBool::new(false));
     let (pool, held_out) = (Arc::new(Pool::default()), Arc::new(HeldOut::default()));
     let stats = key.as_ref().map(|_| Arc::new(MinerStats::default()));
-    let backend =
-        Arc::new(NodeBackend::new(chain.clone(), pool.clone(), stats.clone(), held_out.clone(), args.name.clone()));
+    let waiting = restore(&chain, &pool, folder)?;
+    let network =
+        network.map(|config| network::start(config, chain.clone(), pool.clone(), key.is_some())).transpose()?;
+    let peers = network.as_ref().map(Network::shared);
+    let backend = Arc::new(NodeBackend::new(
+        chain.clone(),
+        pool.clone(),
+        stats.clone(),
+        held_out.clone(),
+        peers.clone(),
+        args.name.clone(),
+    ));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.rpc_port));
     let server = start_server(address, RpcConfig::default(), backend.clone()).await?;
     let best = chain.best()?;
@@ -78,6 +143,7 @@ async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>) -> Result<()
         rpc = %server.local_address(), "node started"
     );
 
+    let kept = pool.clone();
     // Subscribed before the miner starts, so that no block is missed.
     let events = chain.subscribe();
     let announcer = tokio::spawn(announce(chain.clone(), events, pool.clone(), backend.clone(), held_out.clone()));
@@ -85,13 +151,23 @@ async fn serve(args: &RunArgs, chain: Arc<Chain>, key: Option<Key>) -> Result<()
     let account = key.as_ref().map(Key::account);
     let mining = key.zip(stats.clone()).map(|(key, stats)| {
         let mut miner = Miner::new(chain.clone(), pool, key.pair, args.lane, stats, stop.clone());
+        if let Some(peers) = &peers {
+            miner = miner.resting_while(peers.far_behind());
+        }
         tokio::task::spawn_blocking(move || miner.run(limit))
     });
-    let line = StatusLine::new(chain.clone(), stats, held_out.clone(), account);
-    let outcome = wait(&chain, &line, mining, &stop, limit, signals).await;
+    let line = StatusLine::new(chain.clone(), stats, held_out.clone(), account, peers);
+    let mut network = network;
+    let outcome = wait(&chain, &line, mining, network.as_mut(), &stop, limit, signals).await;
     stop.store(true, Ordering::Relaxed);
+    if let Some(network) = network {
+        network.stop().await;
+    }
     announcer.abort();
     held_out.stop();
+    if let Err(error) = kept.save(&waiting) {
+        tracing::warn!(%error, "waiting transactions not written down");
+    }
     line.finish();
     server.stop().await;
     if outcome.is_ok() {
@@ -119,12 +195,14 @@ async fn wait(
     chain: &Chain,
     line: &StatusLine,
     mining: Option<tokio::task::JoinHandle<Result<(), crate::miner::MineError>>>,
+    mut network: Option<&mut Network>,
     stop: &AtomicBool,
     limit: Option<u32>,
     mut signals: Signals,
 ) -> Result<()> {
     let mut ticks = tokio::time::interval(REFRESH);
     let mut mining = mining;
+    let mut outcome = Ok(());
     loop {
         tokio::select! {
             _ = ticks.tick() => {
@@ -136,6 +214,10 @@ async fn wait(
             ended = async { mining.as_mut().expect("guarded").await }, if mining.is_some() => {
                 return Ok(ended.context("mining thread")??);
             }
+            ended = async { network.as_mut().expect("guarded").ended().await }, if network.is_some() => {
+                outcome = ended.context("network");
+                break;
+            }
             _ = signals.interrupt.recv() => break,
             _ = signals.terminate.recv() => break,
         }
@@ -144,7 +226,7 @@ async fn wait(
     if let Some(mining) = mining {
         mining.await.context("mining thread")??;
     }
-    Ok(())
+    outcome
 }
 
 /// Passes new blocks on to subscribers, the pool and the held-out evaluation.

@@ -11,7 +11,7 @@ use crate::chain::{Chain, database_path};
 use crate::cli::ChainArgs;
 
 /// Log directives that stand unless others replace them.
-const QUIET: &str = "rocksdb=error";
+const QUIET: &str = "rocksdb=error,libp2p_swarm=warn,libp2p_kad=error";
 /// Largest dataset read.
 const MAX_DATASET_BYTES: u64 = 4 << 30;
 
@@ -79,7 +79,7 @@ fn chain_name(args: &ChainArgs) -> &str {
 }
 
 /// The base folder: given, or the user's data folder.
-fn base_path(given: Option<&Path>) -> Result<PathBuf> {
+pub(super) fn base_path(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = given {
         return Ok(path.to_owned());
     }

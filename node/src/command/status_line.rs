@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use consensus_upow::view::{ChainView, target_of_next};
+use consensus_upow::view::{ChainView, HeaderView, target_of_next};
 use descent_runtime::types::{TOKEN_DECIMALS, TOKEN_SYMBOL};
 use descent_runtime::{AccountId, storage};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::chain::Chain;
 use crate::held_out::HeldOut;
 use crate::miner::MinerStats;
+use crate::network::shared::Shared;
 
 /// How often the line is logged where there is no terminal to redraw it on.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -21,6 +22,7 @@ pub(super) struct StatusLine {
     stats: Option<Arc<MinerStats>>,
     held_out: Arc<HeldOut>,
     account: Option<AccountId>,
+    peers: Option<Arc<Shared>>,
     bar: ProgressBar,
     logged: std::sync::Mutex<Option<Instant>>,
 }
@@ -31,12 +33,13 @@ impl StatusLine {
         stats: Option<Arc<MinerStats>>,
         held_out: Arc<HeldOut>,
         account: Option<AccountId>,
+        peers: Option<Arc<Shared>>,
     ) -> Self {
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
             bar.set_style(style);
         }
-        Self { chain, stats, held_out, account, bar, logged: std::sync::Mutex::new(None) }
+        Self { chain, stats, held_out, account, peers, bar, logged: std::sync::Mutex::new(None) }
     }
 
     /// Draws the line, or logs it now and then where nothing can be redrawn.
@@ -58,8 +61,25 @@ impl StatusLine {
         self.bar.finish_and_clear();
     }
 
+    /// Progress while the node catches up.
+    fn progress(&self) -> Option<String> {
+        let peers = self.peers.as_ref().filter(|peers| peers.is_far_behind())?;
+        let (figures, speed) = (peers.figures(), peers.blocks_per_second());
+        let target = figures.target?;
+        let mut text = format!("syncing block {} of {target} · {speed:.1} blocks/s", figures.best);
+        if speed > 0.0 {
+            let seconds = (f64::from(target.saturating_sub(figures.best)) / speed) as u64;
+            text += &format!(" · {} left", HumanDuration(Duration::from_secs(seconds)));
+        }
+        text += &format!(" · {} peers", figures.peers.len());
+        Some(text)
+    }
+
     /// The line; nothing while the store is busy moving its head.
     fn text(&self) -> Option<String> {
+        if let Some(progress) = self.progress() {
+            return Some(progress);
+        }
         let view = self.chain.view(self.chain.best().ok()?.hash).ok()?;
         let state = view.state();
         let round = storage::CURRENT_ROUND.get(state).ok()?;
@@ -80,6 +100,9 @@ impl StatusLine {
                 let difficulty = target_of_next(&view).ok()?.difficulty().0 as f64;
                 text += &format!(" · block in ~{:.1} s", difficulty / macs);
             }
+        }
+        if let Some(peers) = &self.peers {
+            text += &format!(" · {} peers", peers.lock().peers.len());
         }
         if let Some(account) = &self.account {
             let free = storage::ACCOUNT.get_or_default(state, account).ok()?.data.free;

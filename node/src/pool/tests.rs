@@ -24,7 +24,7 @@ impl Chain {
         let params = dev::params(&ModelConfig::TINY);
         let hash = H256::repeat_byte(1);
         let training = GenesisTraining { checkpoint_root: hash, exponents: vec![0], running: vec![0], task_id: hash };
-        let endowments = ["Alice", "Bob"].map(|name| (account(name), dev::ENDOWMENT));
+        let endowments = ["Alice", "Bob", "Dave", "Eve", "Ferdie"].map(|name| (account(name), dev::ENDOWMENT));
         let state = genesis_state(&params, &endowments, training).expect("valid parameters");
         Self { params, state: MemoryState::new(&state).expect("in memory"), pool: Pool::default() }
     }
@@ -82,15 +82,30 @@ fn extrinsics_wait_in_the_order_of_their_nonces() {
 }
 
 #[test]
-fn only_a_higher_tip_replaces() {
+fn only_one_that_pays_a_tenth_more_replaces() {
     let chain = Chain::new();
-    let [old, same, better] = [transfer("Alice", 0, 10), remark("Alice", 0, 10, 1), remark("Alice", 0, 11, 1)];
+    let old = transfer("Alice", 0, 10);
+    let price = |bytes: &[u8], tip: u128| chain.params.length_fee(bytes.len() as u32) + tip;
+    let expected = price(&old, 10) + price(&old, 10).div_ceil(10);
+    // The tip that makes a remark pay a given price.
+    let tip = |total: u128| total - price(&remark("Alice", 0, 0, 1), 0);
+    let needed = {
+        let guess = tip(expected);
+        // A large tip takes more bytes, which pay, too.
+        let extra = price(&remark("Alice", 0, guess, 1), guess) - expected;
+        guess - extra
+    };
+    let [less, better] = [needed - 1, needed].map(|tip| remark("Alice", 0, tip, 1));
     chain.submit(&old).unwrap();
-    assert!(matches!(chain.submit(&same), Err(PoolError::Underpriced { got: 10, existing: 10 })));
+    let refused = chain.submit(&less).unwrap_err();
+    assert!(
+        matches!(refused, PoolError::Underpriced { got, expected: e } if got + 1 == e && e == expected),
+        "{refused}"
+    );
     chain.submit(&better).unwrap();
     assert_eq!(chain.pool.waiting(), std::slice::from_ref(&better));
     // The replaced one may not come back, but as a newcomer, not as a known one.
-    assert!(matches!(chain.submit(&old), Err(PoolError::Underpriced { got: 10, existing: 11 })));
+    assert!(matches!(chain.submit(&old), Err(PoolError::Underpriced { got, .. }) if got == price(&old, 10)));
     assert_eq!(chain.pool.len(), 1);
     assert_eq!(chain.pool.lock().bytes, better.len());
 }
@@ -105,7 +120,7 @@ fn an_account_has_limited_room() {
     assert!(matches!(chain.submit(&transfer("Alice", next, 0)), Err(PoolError::Full)));
     // Others are not concerned, and replacing takes no room.
     chain.submit(&transfer("Bob", 0, 0)).unwrap();
-    chain.submit(&transfer("Alice", 3, 1)).unwrap();
+    chain.submit(&transfer("Alice", 3, dev::DSNT)).unwrap();
     assert_eq!(chain.pool.len(), MAX_PER_ACCOUNT + 1);
 }
 
@@ -113,12 +128,18 @@ fn an_account_has_limited_room() {
 fn bytes_are_limited_and_a_replacement_takes_its_predecessors_place() {
     let chain = Chain::new();
     let length = 200_000;
-    let per_pool = MAX_BYTES / length;
-    for nonce in 0..per_pool as Nonce {
-        chain.submit(&remark("Alice", nonce, 0, length)).unwrap();
+    let (per_account, mut per_pool) = (MAX_BYTES_PER_ACCOUNT / length, 0);
+    for name in ["Alice", "Bob", "Dave", "Ferdie"] {
+        for nonce in 0..per_account as Nonce {
+            chain.submit(&remark(name, nonce, 0, length)).unwrap();
+            per_pool += 1;
+        }
+        assert!(matches!(chain.submit(&remark(name, per_account as Nonce, 0, length)), Err(PoolError::Full)));
     }
-    assert!(matches!(chain.submit(&remark("Bob", 0, 0, length)), Err(PoolError::Full)));
-    chain.submit(&remark("Alice", 0, 1, length)).unwrap();
+    chain.submit(&remark("Eve", 0, 0, length)).unwrap();
+    per_pool += 1;
+    assert!(matches!(chain.submit(&remark("Eve", 1, 0, length)), Err(PoolError::Full)));
+    chain.submit(&remark("Alice", 0, dev::DSNT, length)).unwrap();
     let total: usize = chain.pool.waiting().iter().map(Vec::len).sum();
     assert_eq!(chain.pool.len(), per_pool);
     assert_eq!(chain.pool.lock().bytes, total);
@@ -209,4 +230,28 @@ fn extrinsics_of_retracted_blocks_wait_again() {
     chain.pool.take_back(&chain.params, GENESIS, &chain.state, 1, block);
     assert_eq!(chain.pool.len(), 2);
     assert_eq!(named(&chain.pool.ready(&account("Alice"), 1)), [(account("Alice"), 1)]);
+}
+
+#[test]
+fn what_waits_is_written_down_and_read_again() {
+    let chain = Chain::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("transactions");
+    let all = [transfer("Alice", 0, 0), transfer("Alice", 2, 0), transfer("Bob", 0, 3)];
+    for bytes in &all {
+        chain.submit(bytes).unwrap();
+    }
+    chain.pool.save(&path).unwrap();
+    let again = Chain::new();
+    let load = |chain: &Chain| chain.pool.load(&path, &chain.params, GENESIS, &chain.state, 1);
+    assert_eq!(load(&again), 3);
+    assert_eq!(again.pool.waiting(), chain.pool.waiting());
+    // What a block has included meanwhile is stale, and rubbish is nothing.
+    let mut later = Chain::new();
+    later.set("Bob", 1, dev::ENDOWMENT);
+    assert_eq!(load(&later), 2);
+    for rubbish in [&b""[..], b"\xff\xff\xff\xff", b"\x04\x04\x00"] {
+        std::fs::write(&path, rubbish).expect("a file");
+        assert_eq!(load(&Chain::new()), 0);
+    }
 }

@@ -7,6 +7,7 @@ mod determinism;
 mod errors;
 mod full_disk;
 mod mine;
+mod network;
 mod reorg;
 mod rpc;
 mod support;

@@ -2,7 +2,7 @@
 
 use consensus_upow::mining::{MiningTemplate, mine};
 use consensus_upow::verify::{BlockError, author_block};
-use consensus_upow::view::ChainView;
+use consensus_upow::view::HeaderView;
 use descent_genesis::accounts;
 use descent_node::chain::{Chain, ImportError, IncomingBlock, sealed};
 use descent_node::miner::now_ms;
@@ -103,7 +103,7 @@ fn a_block_without_its_parts_is_unknown_not_invalid() {
 }
 
 /// Mines a block whose header was changed before, so that the seal is right.
-fn forge(chain: &Chain, change: impl FnOnce(&mut Header, &mut Vec<Vec<u8>>)) -> IncomingBlock {
+pub(crate) fn forge(chain: &Chain, change: impl FnOnce(&mut Header, &mut Vec<Vec<u8>>)) -> IncomingBlock {
     let view = chain.view(chain.best().unwrap().hash).unwrap();
     let context = chain.context_on(&view).unwrap();
     let sealer = accounts::well_known("Eve").unwrap();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use descent_rpc::{
-    Backend, BackendError, ChainType, CheckpointInfo, HeadKind, Health, NodeRole, RoundSummary, RuntimeVersion,
-    SubmitError, TrainingStatus,
+    Backend, BackendError, ChainType, CheckpointInfo, HeadKind, Health, NetworkState, NodeRole, PeerInfo, RoundSummary,
+    RuntimeVersion, SubmitError, SyncState, TrainingStatus,
 };
 use descent_runtime::{AccountId, Block, H256, Header, Nonce, blake2_256};
 use sp_runtime::generic::{Digest, DigestItem};
@@ -162,6 +162,23 @@ impl Backend for MemoryNode {
 
     fn health(&self) -> Health {
         Health { peers: 3, is_syncing: false, should_have_peers: true }
+    }
+
+    fn local_peer_id(&self) -> Option<String> {
+        Some("12D3KooWTest".into())
+    }
+
+    fn peers(&self) -> Vec<PeerInfo> {
+        let best_hash = H256::repeat_byte(0x44);
+        vec![PeerInfo { peer_id: "12D3KooWOther".into(), roles: "FULL".into(), best_hash, best_number: 9 }]
+    }
+
+    fn sync_state(&self) -> SyncState {
+        SyncState { starting_block: 1, current_block: 2, highest_block: 9 }
+    }
+
+    fn network_state(&self) -> NetworkState {
+        NetworkState { peer_id: self.local_peer_id(), bans: 4, ..NetworkState::default() }
     }
 
     fn subscribe_heads(&self, kind: HeadKind) -> Receiver<Header> {

@@ -35,6 +35,7 @@ async fn rpc_methods_lists_every_name_and_alias() {
         "chain_unsubscribeNewHead",
         "chain_unsubscribeNewHeads",
         "descent_checkpoint",
+        "descent_networkState",
         "descent_rounds",
         "descent_trainingStatus",
         "rpc_methods",
@@ -52,9 +53,12 @@ async fn rpc_methods_lists_every_name_and_alias() {
         "system_chain",
         "system_chainType",
         "system_health",
+        "system_localPeerId",
         "system_name",
         "system_nodeRoles",
+        "system_peers",
         "system_properties",
+        "system_syncState",
         "system_version",
         "unsubscribe_newHead",
     ]);
@@ -70,6 +74,14 @@ async fn system_methods_answer() {
         ("system_chain", json!("Descent Test")),
         ("system_chainType", json!("Development")),
         ("system_nodeRoles", json!(["Authority"])),
+        ("system_localPeerId", json!("12D3KooWTest")),
+        (
+            "system_peers",
+            json!([{
+                "peerId": "12D3KooWOther", "roles": "FULL", "bestHash": format!("0x{}", "44".repeat(32)), "bestNumber": 9
+            }]),
+        ),
+        ("system_syncState", json!({ "startingBlock": 1, "currentBlock": 2, "highestBlock": 9 })),
         ("system_health", json!({ "peers": 3, "isSyncing": false, "shouldHavePeers": true })),
         ("system_properties", json!({ "ss58Format": 42, "tokenDecimals": 12, "tokenSymbol": "DSNT" })),
     ];

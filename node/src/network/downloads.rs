@@ -1,0 +1,222 @@
+//! Blocks in the making: bodies, and the parts of their receipts, as they arrive.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use consensus_upow::verify::submitted_receipt;
+use descent_runtime::{ChainParams, H256, Header, extrinsics_root};
+
+use super::groups::{self, GroupError, group_is_of_part};
+use super::wire::{PartGroup, PartRequest};
+
+/// Something to ask a peer for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Item {
+    /// The extrinsics of a block.
+    Body(H256),
+    /// A group of a part of this length.
+    Group(PartRequest, u32),
+}
+
+/// A body that is not the header's, or that no valid block has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Extrinsics have a byte budget.
+    #[error("extrinsics have {got} bytes, expected at most {limit}")]
+    Bytes {
+        /// Bytes sent.
+        got: u64,
+        /// The bound.
+        limit: u32,
+    },
+    /// The header commits to them.
+    #[error("extrinsics have root {got}, expected {expected}")]
+    Root {
+        /// Of the extrinsics.
+        got: H256,
+        /// In the header.
+        expected: H256,
+    },
+}
+
+/// A block whose own receipts promise more than any valid block holds: nothing of them is fetched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OversizeError {
+    /// Receipts of a block.
+    #[error("block has {got} receipts, expected at most {limit}")]
+    Receipts {
+        /// Receipts found.
+        got: usize,
+        /// The bound.
+        limit: u32,
+    },
+    /// Bytes of a receipt's parts.
+    #[error("receipt announces {got} bytes, expected at most {limit}")]
+    Parts {
+        /// Bytes announced.
+        got: u64,
+        /// The bound.
+        limit: u32,
+    },
+}
+
+/// What a block's body turned out to be.
+pub type Accepted = Result<(), OversizeError>;
+
+/// A block's extrinsics, and the parts of its receipts that were not stored yet.
+pub type Contents = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+type PartKey = (H256, u32);
+
+struct Block {
+    body: Option<Vec<Vec<u8>>>,
+    parts: Vec<PartKey>,
+    /// When something of it arrived last.
+    progress: Instant,
+}
+
+struct Part {
+    groups: Vec<Option<Vec<u8>>>,
+}
+
+/// All blocks in the making. Parts are shared: competing blocks often include the same receipt.
+#[derive(Default)]
+pub struct Downloads {
+    blocks: HashMap<H256, Block>,
+    parts: HashMap<PartKey, Part>,
+    bytes: usize,
+}
+
+impl Downloads {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes room for a block's contents.
+    pub fn start(&mut self, hash: H256, now: Instant) {
+        self.blocks.entry(hash).or_insert(Block { body: None, parts: Vec::new(), progress: now });
+    }
+
+    /// When something of a block arrived last, or it was begun.
+    pub fn progress(&self, hash: &H256) -> Option<Instant> {
+        self.blocks.get(hash).map(|block| block.progress)
+    }
+
+    /// What is still missing of a block.
+    pub fn wanted(&self, hash: &H256) -> Vec<Item> {
+        let Some(block) = self.blocks.get(hash) else { return Vec::new() };
+        if block.body.is_none() {
+            return vec![Item::Body(*hash)];
+        }
+        let parts = block.parts.iter().filter_map(|key| Some((key, self.parts.get(key)?)));
+        let groups = parts.flat_map(|((digest, length), part)| {
+            (0..)
+                .zip(&part.groups)
+                .filter(|(_, bytes)| bytes.is_none())
+                .map(move |(group, _)| Item::Group(PartRequest { digest: *digest, group }, *length))
+        });
+        groups.collect()
+    }
+
+    /// Whether nothing is missing.
+    pub fn is_complete(&self, hash: &H256) -> bool {
+        let is_full = |key| self.parts.get(key).is_none_or(|part: &Part| part.groups.iter().all(Option::is_some));
+        self.blocks.get(hash).is_some_and(|block| block.body.is_some() && block.parts.iter().all(is_full))
+    }
+
+    /// Takes a body; `has` tells which parts are stored already.
+    ///
+    /// # Errors
+    /// [`BodyError`]: the sender's fault. The inner error is the block's: whatever peer sends it, it can't be valid.
+    pub fn put_body(
+        &mut self,
+        params: &ChainParams,
+        hash: &H256,
+        header: &Header,
+        extrinsics: Vec<Vec<u8>>,
+        now: Instant,
+        mut has: impl FnMut(&H256) -> bool,
+    ) -> Result<Accepted, BodyError> {
+        let got = extrinsics.iter().map(|e| e.len() as u64).sum();
+        if got > u64::from(params.max_block_bytes) {
+            return Err(BodyError::Bytes { got, limit: params.max_block_bytes });
+        }
+        let (root, expected) = (extrinsics_root(&extrinsics), header.extrinsics_root);
+        if root != expected {
+            return Err(BodyError::Root { got: root, expected });
+        }
+        let Some(block) = self.blocks.get_mut(hash).filter(|block| block.body.is_none()) else { return Ok(Ok(())) };
+        let receipts: Vec<_> = extrinsics.iter().filter_map(|e| submitted_receipt(e)).map(|(_, s)| s).collect();
+        if receipts.len() > params.max_receipts_per_block as usize {
+            return Ok(Err(OversizeError::Receipts { got: receipts.len(), limit: params.max_receipts_per_block }));
+        }
+        let mut parts = Vec::new();
+        for receipt in &receipts {
+            let got = u64::from(receipt.details_len) + u64::from(receipt.blob_len);
+            if got > u64::from(params.max_blob_bytes) {
+                return Ok(Err(OversizeError::Parts { got, limit: params.max_blob_bytes }));
+            }
+            parts.extend([(receipt.details_hash, receipt.details_len), (receipt.blob_hash, receipt.blob_len)]);
+        }
+        parts.retain(|(digest, _)| !has(digest));
+        for key in &parts {
+            let groups = groups::count(key.1 as usize);
+            self.parts.entry(*key).or_insert_with(|| Part { groups: vec![None; groups] });
+        }
+        // At most `max_block_bytes`, checked above.
+        self.bytes += got as usize;
+        (block.body, block.parts, block.progress) = (Some(extrinsics), parts, now);
+        Ok(Ok(()))
+    }
+
+    /// Takes a group that was asked for.
+    ///
+    /// # Errors
+    /// [`GroupError`]: the sender's fault.
+    pub fn put_group(
+        &mut self,
+        request: PartRequest,
+        length: u32,
+        sent: PartGroup,
+        now: Instant,
+    ) -> Result<(), GroupError> {
+        group_is_of_part(&request.digest, length as usize, request.group, &sent)?;
+        let key = (request.digest, length);
+        let slot = self.parts.get_mut(&key).and_then(|part| part.groups.get_mut(request.group as usize));
+        if let Some(slot @ None) = slot {
+            self.bytes += sent.bytes.len();
+            *slot = Some(sent.bytes);
+            for block in self.blocks.values_mut().filter(|block| block.parts.contains(&key)) {
+                block.progress = now;
+            }
+        }
+        Ok(())
+    }
+
+    /// A complete block's extrinsics and parts. Parts that other blocks wait for stay.
+    pub fn take(&mut self, hash: &H256) -> Option<Contents> {
+        if !self.is_complete(hash) {
+            return None;
+        }
+        let block = self.blocks.get(hash)?;
+        let body = block.body.clone()?;
+        let parts = block.parts.iter().filter_map(|key| self.parts.get(key));
+        let sidecars = parts.map(|part| part.groups.iter().flatten().flatten().copied().collect()).collect();
+        self.forget(hash);
+        Some((body, sidecars))
+    }
+
+    /// Drops a block, and the parts that no other one waits for.
+    pub fn forget(&mut self, hash: &H256) {
+        let Some(block) = self.blocks.remove(hash) else { return };
+        self.bytes -= block.body.iter().flatten().map(Vec::len).sum::<usize>();
+        for key in block.parts {
+            if !self.blocks.values().any(|other| other.parts.contains(&key))
+                && let Some(part) = self.parts.remove(&key)
+            {
+                self.bytes -= part.groups.iter().flatten().map(Vec::len).sum::<usize>();
+            }
+        }
+    }
+}
