@@ -18,7 +18,8 @@ if ! [[ "$nodes" =~ ^[1-6]$ ]]; then
     exit 1
 fi
 
-cargo build --release --locked -p descent-node
+# With one test, so that cargo resolves the same features as for scripts/test.sh and RocksDB is compiled once.
+cargo build --release --locked --workspace --bin descent --test e2e
 binary="$CARGO_TARGET_DIR/release/descent"
 folder=$(mktemp -d)
 pids=()

@@ -7,6 +7,7 @@
 //! - [`microbatch`]: forward, backward and the integer gradient; [`gradient`] rounds it, [`lattice`] hashes it.
 //! - [`weights`] and [`optimizer`]: initial weights, operands of a round, the bounded AdamW step.
 //! - [`ops`]: the product as a differentiable candle operation; [`baseline`]: the same model in candle f32, for comparison.
+//! - [`buffer`]: memory that one microbatch leaves to the next.
 //! - [`rng`]: the counter-based generator that every random bit comes from.
 //!
 //! The crate is pure: no clocks, environment, files or sockets; threads only through rayon's current pool. Kernels are

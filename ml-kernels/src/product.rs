@@ -8,7 +8,8 @@
 //!
 //! - [`reference`](mod@reference): the slow specification, from the definitions.
 //! - `operand`, `quantize`: the operands. `noise`: E, F and the peel's operands. `tile`: one 32x32 tile, any platform.
-//! - `portable`, `avx2`: the micro-kernels, one 4x16 block of a tile.
+//! - `tickets`: from folds to tickets, eight at a time.
+//! - `portable`, `avx2`: the micro-kernels, one 4x16 block of a tile. `avx512`: both products whole, by VNNI.
 //!
 //! Every sum is an i32 and exact, so neither the order of summing nor the number of threads can show.
 

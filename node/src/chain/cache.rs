@@ -7,10 +7,10 @@ use consensus_upow::verify::PreparedBlock;
 use consensus_upow::{Checkpoint, PreparedWeights};
 use descent_runtime::H256;
 
-/// Checkpoints in memory: the running round's, the one before it for late receipts, and a reorganisation's.
-const CHECKPOINTS: usize = 3;
-/// Quantized weights in memory.
-const WEIGHTS: usize = 3;
+/// Checkpoints in memory, twelve bytes a weight each: the running round's, and the one that its step makes.
+const CHECKPOINTS: usize = 2;
+/// Quantized weights in memory, six bytes a weight each: the running round's, and those before it for late receipts.
+const WEIGHTS: usize = 2;
 /// Inputs of next blocks in memory, by parent: author and verifier share them.
 const PREPARED: usize = 2;
 /// Verdicts remembered, a few hundred bytes each at most.
