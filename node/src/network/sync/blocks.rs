@@ -218,6 +218,7 @@ impl Sync {
             return Ok(());
         }
         self.handled.insert(hash, ());
+        tracing::debug!(number = imported.header.number, block = ?hash, best = imported.new_best, "imported");
         self.is_stored(&hash);
         for peer in self.peers.values_mut() {
             peer.exhausted = false;

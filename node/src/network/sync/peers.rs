@@ -101,7 +101,6 @@ impl Sync {
     /// Whether another announcement of a peer is looked at; those beyond its rate are let go without blame.
     pub(super) fn may_announce(&mut self, peer: &PeerId) -> bool {
         let now = self.now;
-        // Gossip may be faster than the peer's introduction.
         let Some(known) = self.peers.get_mut(peer) else { return false };
         let (left, since) = known.announcements;
         let seconds = now.saturating_duration_since(since).as_secs_f64();
