@@ -154,13 +154,13 @@ impl Sync {
             (Ask::Status, Ok(Response::Status(status))) => self.told_status(peer, status),
             (Ask::Headers(locator), Ok(Response::Headers(headers))) => self.got_headers(peer, &locator, headers)?,
             (Ask::Witness(hash), Ok(Response::Witness(witness))) => self.got_witness(peer, hash, witness)?,
-            (Ask::Item(item @ Item::Body(hash)), Ok(Response::Body(extrinsics))) => {
+            (Ask::Item(item @ Item::Body(hash)), Ok(Response::Body(bytes))) => {
                 self.fetching.remove(&item);
-                self.got_body(peer, hash, extrinsics)?;
+                self.got_body(peer, hash, &bytes)?;
             }
-            (Ask::Item(item @ Item::Group(part, length)), Ok(Response::Part(group))) => {
+            (Ask::Item(item @ Item::Group(part)), Ok(Response::Part(group))) => {
                 self.fetching.remove(&item);
-                if let Err(source) = self.downloads.put_group(part, length, group, self.now) {
+                if let Err(source) = self.downloads.put_group(part, group, self.now) {
                     self.punish(peer, &Fault::Group { digest: part.digest, source });
                 }
             }

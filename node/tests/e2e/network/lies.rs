@@ -139,11 +139,12 @@ fn liars_in_messages_are_named_and_banned() {
         move |request: &Request| is_headers(request).then(|| Reply::Say(Response::Headers(vec![other.clone()])))
     };
     victim.bans("witness hashes to", instead(&block, other_witness), none());
-    let other_body =
-        |request: &Request| matches!(request, Request::Body(_)).then(|| Reply::Say(Response::Body(vec![vec![0; 9]])));
+    let other_body = |request: &Request| {
+        matches!(request, Request::Body(_)).then(|| Reply::Say(Response::Body(vec![vec![0_u8; 9]].encode())))
+    };
     victim.bans("extrinsics have root", instead(&block, other_body), none());
     let long_body = |request: &Request| {
-        matches!(request, Request::Body(_)).then(|| Reply::Say(Response::Body(vec![vec![0; 300 << 10]])))
+        matches!(request, Request::Body(_)).then(|| Reply::Say(Response::Body(vec![vec![0_u8; 300 << 10]].encode())))
     };
     victim.bans("extrinsics have 307200 bytes, expected at most 262144", instead(&block, long_body), none());
     let other_part = |request: &Request| {
