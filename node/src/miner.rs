@@ -9,7 +9,7 @@ use consensus_upow::engine::RoundContext;
 use consensus_upow::mining::{MinedMicrobatch, MiningTemplate, mine_many, side_by_side};
 use consensus_upow::receipt::{BuiltReceipt, ReceiptBuilder};
 use consensus_upow::verify::{AuthoredBlock, BlockError, author_block};
-use consensus_upow::view::{ChainView, median_time};
+use consensus_upow::view::{ChainView, HeaderView, median_time};
 use descent_runtime::call::TrainingCall;
 use descent_runtime::{AccountId, H256, Nonce, PreDigest, RuntimeCall, SignedExtrinsic, storage};
 use sp_core::{Pair as _, sr25519};
@@ -108,6 +108,8 @@ pub struct Miner {
     stop: Arc<AtomicBool>,
     pause: Arc<AtomicBool>,
     builder: Option<ReceiptBuilder>,
+    /// Blocks that the builder's microbatches were mined on.
+    bases: Vec<BlockRef>,
     outbox: Vec<BuiltReceipt>,
 }
 
@@ -123,7 +125,19 @@ impl Miner {
     ) -> Self {
         let account = AccountId::from(pair.public());
         let pause = Arc::default();
-        Self { chain, pool, pair, account, lane, stats, stop, pause, builder: None, outbox: Vec::new() }
+        Self {
+            chain,
+            pool,
+            pair,
+            account,
+            lane,
+            stats,
+            stop,
+            pause,
+            builder: None,
+            bases: Vec::new(),
+            outbox: Vec::new(),
+        }
     }
 
     /// Rests while a flag is set: on a block far behind the network's, mining is a waste.
@@ -181,11 +195,15 @@ impl Miner {
                 return Ok(());
             }
             let (mined, added) = self.mine_some(&context, &template)?;
+            let all_added = added == mined.len();
+            if added > 0 && self.bases.last() != Some(&best) {
+                self.bases.push(best);
+            }
             mined.iter().for_each(|m| self.stats.record(m));
             if let Some((seal, witness)) = mined.into_iter().find_map(|m| m.seal) {
                 return self.publish(authored, &seal, witness);
             }
-            if !added {
+            if !all_added {
                 // One microbatch in e^8 draws no share. Under this template it never will: another one is due.
                 return Ok(());
             }
@@ -193,24 +211,25 @@ impl Miner {
         Ok(())
     }
 
-    /// Mines the next indices; tells whether all went into the receipt.
+    /// Mines the next indices; tells how many of them went into the receipt.
     fn mine_some(
         &mut self,
         context: &RoundContext,
         template: &MiningTemplate,
-    ) -> Result<(Vec<MinedMicrobatch>, bool), MineError> {
+    ) -> Result<(Vec<MinedMicrobatch>, usize), MineError> {
         let engine = self.chain.engine();
         let builder = self.builder.get_or_insert_with(|| ReceiptBuilder::new(engine, context, self.lane, 0));
         if builder.room() == 0 {
             let next = builder.next_index();
             self.outbox.extend(builder.build(engine));
             *builder = ReceiptBuilder::new(engine, context, self.lane, next);
+            self.bases.clear();
         }
         // At most 256 fit.
         let count = side_by_side(engine.task().model()).min(builder.room()) as u32;
         let mined = mine_many(engine, context, template, builder.next_index(), count).map_err(BlockError::from)?;
         // A range has no gaps: after an index without a share, those behind it are lost.
-        let added = mined.iter().all(|m| builder.push(template, m));
+        let added = mined.iter().take_while(|m| builder.push(template, m)).count();
         Ok((mined, added))
     }
 
@@ -239,17 +258,36 @@ impl Miner {
                     next = b.next_index();
                 }
                 self.outbox.extend(b.build(engine));
+                self.bases.clear();
                 self.builder = Some(ReceiptBuilder::new(engine, context, self.lane, next));
             }
             Some(b) => {
                 // After a reorganisation the chain may know of more or fewer indices than this range builds on.
                 let waiting = self.outbox.iter().find(|r| r.summary.round == context.round).map(|r| r.summary.start);
                 let fits = waiting.unwrap_or(b.start()) == next;
-                self.builder = Some(if fits { b } else { ReceiptBuilder::new(engine, context, self.lane, next) });
+                // What was mined on a block that lost its race makes the whole receipt invalid: better begin anew now.
+                let is_on_chain = self.is_on_chain(view)?;
+                if !fits || !is_on_chain {
+                    tracing::debug!(lost = b.count(), "receipt begun anew after a reorganisation");
+                    self.bases.clear();
+                }
+                let start = if fits { b.start() } else { next };
+                let anew = || ReceiptBuilder::new(engine, context, self.lane, start);
+                self.builder = Some(if fits && is_on_chain { b } else { anew() });
             }
             None => self.builder = Some(ReceiptBuilder::new(engine, context, self.lane, next)),
         }
         Ok(())
+    }
+
+    /// Whether the builder's microbatches were all mined on ancestors of the next block.
+    fn is_on_chain(&self, view: &StoreView<'_>) -> Result<bool, BlockError> {
+        for base in &self.bases {
+            if base.number > view.parent().number || view.ancestor(base.number)?.0 != base.hash {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn author(&mut self, view: &StoreView<'_>) -> Result<AuthoredBlock, MineError> {

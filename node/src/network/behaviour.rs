@@ -117,6 +117,8 @@ fn behaviour(
     let mut kad = kad::Config::new(stream("kad"));
     // The service does it, while there is somebody to ask.
     kad.set_periodic_bootstrap_interval(None);
+    // Nobody here stores records, so strangers' are dropped rather than kept.
+    kad.set_record_filtering(kad::StoreInserts::FilterBoth);
     let mut kad = kad::Behaviour::with_config(local, MemoryStore::new(local), kad);
     kad.set_mode(Some(kad::Mode::Server));
     let exchange = request_response::Config::default()

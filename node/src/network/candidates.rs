@@ -10,6 +10,7 @@ use libp2p::PeerId;
 
 use super::wire::ProvenHeader;
 use crate::chain::{Chain, ImportError, StoreView};
+use crate::store::StoreError;
 
 /// Candidates at most.
 pub const MAX_CANDIDATES: usize = 2048;
@@ -122,16 +123,13 @@ impl Candidates {
     /// The chain as seen from a header's parent, stored or a candidate.
     ///
     /// # Errors
-    /// [`CandidateError::UnknownParent`], or the store's.
+    /// [`CandidateError::UnknownParent`], [`CandidateError::BelowHorizon`], or the store's.
     pub fn view<'a>(&'a self, chain: &'a Chain, parent: H256) -> Result<CandidateView<'a>, CandidateError> {
         let (root, first) = match self.by_hash.get(&parent) {
             Some(candidate) => (candidate.root, candidate.first),
             None => (parent, None),
         };
-        let root = chain.view(root).map_err(|error| match error {
-            ImportError::UnknownParent(hash) => CandidateError::UnknownParent(hash),
-            other => other.into(),
-        })?;
+        let root = view_above_horizon(chain, root)?;
         Ok(CandidateView { candidates: self, root, parent, first })
     }
 
@@ -162,7 +160,6 @@ impl Candidates {
             return Err(CandidateError::Full { got: self.len(), bytes: self.bytes });
         }
         let view = self.view(chain, proven.header.parent_hash)?;
-        branch_is_above_horizon(chain, &view.root)?;
         let (_, target) = verify_header(chain.engine(), &view, &proven.header, &proven.witness, now_ms)?;
         let work = view.work().saturating_add(target.work());
         let first = if proven.header.number == 1 { Some(hash) } else { view.first };
@@ -243,11 +240,25 @@ fn size(proven: &ProvenHeader) -> usize {
     proven.header.encoded_size() + proven.witness.len() + 512
 }
 
-/// The store gives up what leaves the best chain below its finalized block: no header there is worth a look.
-fn branch_is_above_horizon(chain: &Chain, root: &StoreView<'_>) -> Result<(), CandidateError> {
-    let horizon = chain.store().finalized().map_err(ImportError::from)?.number;
-    let at = root.parent().number;
-    if at < horizon { Err(CandidateError::BelowHorizon { at, horizon }) } else { Ok(()) }
+/// The view of a stored block. The store gives up what leaves the best chain below its finalized block, with the states
+/// down there: no header on them is worth a look, and asking for such a state is no failure of the store.
+fn view_above_horizon(chain: &Chain, root: H256) -> Result<StoreView<'_>, CandidateError> {
+    let (store, unknown) = (chain.store(), || CandidateError::UnknownParent(root));
+    let at = store.meta(&root).map_err(ImportError::from)?.ok_or_else(unknown)?.number;
+    let horizon = || Ok::<_, ImportError>(store.finalized()?.number);
+    let below = horizon()?;
+    if at < below {
+        return Err(CandidateError::BelowHorizon { at, horizon: below });
+    }
+    chain.view(root).map_err(|error| match error {
+        ImportError::UnknownParent(hash) => CandidateError::UnknownParent(hash),
+        // Between the two the horizon may have moved over the block.
+        ImportError::Store(StoreError::UnknownState { .. }) => match horizon() {
+            Ok(horizon) => CandidateError::BelowHorizon { at, horizon },
+            Err(error) => error.into(),
+        },
+        other => other.into(),
+    })
 }
 
 /// The headers below a candidate.

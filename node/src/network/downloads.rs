@@ -7,20 +7,23 @@ use consensus_upow::verify::submitted_receipt;
 use descent_runtime::{ChainParams, H256, Header, extrinsics_root};
 
 use super::groups::{self, GroupError, group_is_of_part};
-use super::wire::{PartGroup, PartRequest};
+use super::wire::{PartGroup, PartRequest, WireError};
 
 /// Something to ask a peer for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Item {
     /// The extrinsics of a block.
     Body(H256),
-    /// A group of a part of this length.
-    Group(PartRequest, u32),
+    /// A group of a part.
+    Group(PartRequest),
 }
 
 /// A body that is not the header's, or that no valid block has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
+    /// Bytes that are no list of extrinsics, or too many of them.
+    #[error(transparent)]
+    Wire(#[from] WireError),
     /// Extrinsics have a byte budget.
     #[error("extrinsics have {got} bytes, expected at most {limit}")]
     Bytes {
@@ -114,7 +117,7 @@ impl Downloads {
             (0..)
                 .zip(&part.groups)
                 .filter(|(_, bytes)| bytes.is_none())
-                .map(move |(group, _)| Item::Group(PartRequest { digest: *digest, group }, *length))
+                .map(move |(group, _)| Item::Group(PartRequest { digest: *digest, length: *length, group }))
         });
         groups.collect()
     }
@@ -174,15 +177,9 @@ impl Downloads {
     ///
     /// # Errors
     /// [`GroupError`]: the sender's fault.
-    pub fn put_group(
-        &mut self,
-        request: PartRequest,
-        length: u32,
-        sent: PartGroup,
-        now: Instant,
-    ) -> Result<(), GroupError> {
-        group_is_of_part(&request.digest, length as usize, request.group, &sent)?;
-        let key = (request.digest, length);
+    pub fn put_group(&mut self, request: PartRequest, sent: PartGroup, now: Instant) -> Result<(), GroupError> {
+        group_is_of_part(&request.digest, request.length as usize, request.group, &sent)?;
+        let key = (request.digest, request.length);
         let slot = self.parts.get_mut(&key).and_then(|part| part.groups.get_mut(request.group as usize));
         if let Some(slot @ None) = slot {
             self.bytes += sent.bytes.len();

@@ -8,24 +8,21 @@ use descent_runtime::{ChainParams, H256};
 
 use super::groups;
 use super::wire::{
-    HEADERS_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_WITNESS_BYTES, PartGroup, PartRequest, ProvenHeader, Request,
-    Response, Status,
+    FRAMING_BYTES, HEADERS_BYTES, MAX_HEADERS, MAX_HEADERS_RESPONSE_BYTES, PartGroup, PartRequest, ProvenHeader,
+    Request, Response, Status,
 };
 use crate::chain::Chain;
 use crate::store::StoreError;
 
 /// Bytes of parts kept with their group hashes: one part is asked for group by group, often by several peers.
 const CACHE_BYTES: usize = 64 << 20;
-/// Lengths, kinds and counts around what a response carries.
-const FRAMING_BYTES: usize = 1 << 10;
 
 /// Bytes of the longest response on a chain; each kind must fit.
 pub fn max_response(params: &ChainParams) -> usize {
-    let headers = HEADERS_BYTES + MAX_HEADER_BYTES + MAX_WITNESS_BYTES;
     // A length of up to four bytes comes before each extrinsic, which a signature alone makes far longer.
     let body = 2 * params.max_block_bytes as usize;
     let part = groups::GROUP_BYTES + 32 * groups::count(params.max_blob_bytes as usize);
-    headers.max(body).max(part) + FRAMING_BYTES
+    MAX_HEADERS_RESPONSE_BYTES.max(body.max(part) + FRAMING_BYTES)
 }
 
 /// A part with the hashes of its groups.
@@ -67,7 +64,7 @@ impl Server {
                 Ok(store.body(hash)?.map_or(Response::NotFound, |body| Response::Witness(body.witness)))
             }
             Request::Body(hash) => {
-                Ok(store.body(hash)?.map_or(Response::NotFound, |body| Response::Body(body.extrinsics)))
+                Ok(store.body(hash)?.map_or(Response::NotFound, |body| Response::Body(body.extrinsics.encode())))
             }
             Request::Part(part) => self.part(part),
         }
@@ -103,9 +100,13 @@ impl Server {
     }
 
     fn part(&self, request: &PartRequest) -> Result<Response, StoreError> {
+        // Before anything is read: a group that no part of this length has.
+        if request.group as usize >= groups::count(request.length as usize) {
+            return Ok(Response::NotFound);
+        }
         let Some(part) = self.cached(&request.digest)? else { return Ok(Response::NotFound) };
         let (bytes, hashes) = &*part;
-        if request.group as usize >= hashes.len() {
+        if bytes.len() != request.length as usize {
             return Ok(Response::NotFound);
         }
         let range = groups::range(bytes.len(), request.group);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use descent_runtime::H256;
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::ResponseChannel;
 use libp2p::{Multiaddr, PeerId, Swarm};
@@ -19,7 +20,7 @@ use super::shared::Shared;
 use super::sync::{Command, Event, Sync};
 use super::wire::{MAX_TRANSACTION_BYTES, Response};
 use super::{MAX_RESPONSE_BYTES, NetworkConfig, NetworkError, identity};
-use crate::chain::{Chain, Imported};
+use crate::chain::{Chain, ImportError, Imported, IncomingBlock};
 use crate::miner::now_ms;
 use crate::pool::Pool;
 
@@ -96,14 +97,9 @@ pub fn start(config: NetworkConfig, chain: Arc<Chain>, pool: Arc<Pool>, mines: b
     // One block at a time: the next one is handed in when the last one is through.
     let (importer, blocks) = std::sync::mpsc::sync_channel(1);
     let (importing, done) = (chain.clone(), events.clone());
-    std::thread::Builder::new().name("import".into()).spawn(move || {
-        for (hash, block) in blocks {
-            let result = importing.import(block, now_ms());
-            if done.blocking_send(Event::Done(hash, result)).is_err() {
-                break;
-            }
-        }
-    })?;
+    std::thread::Builder::new()
+        .name("import".into())
+        .spawn(move || import_all(&blocks, done, |block| importing.import(block, now_ms())))?;
     let sync = Sync::new(chain.clone(), pool.clone(), shared.clone(), orders, importer, mines);
     let (sync_ended, ended) = oneshot::channel();
     std::thread::Builder::new().name("sync".into()).spawn(move || {
@@ -128,6 +124,28 @@ pub fn start(config: NetworkConfig, chain: Arc<Chain>, pool: Arc<Pool>, mines: b
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(service.run(commands, answers, ended, stopped));
     Ok(Network { shared, stop: Some(stop), task })
+}
+
+/// Imports blocks one by one; whatever ends it, the synchronization hears of it.
+fn import_all(
+    blocks: &std::sync::mpsc::Receiver<(H256, IncomingBlock)>,
+    done: mpsc::Sender<Event>,
+    import: impl Fn(IncomingBlock) -> Result<Imported, ImportError>,
+) {
+    // A panic unwinds past the loop, and would leave the synchronization waiting for ever.
+    struct Ended(mpsc::Sender<Event>);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            // It is gone when the node ends.
+            let _ = self.0.blocking_send(Event::ImporterEnded);
+        }
+    }
+    let done = Ended(done);
+    for (hash, block) in blocks {
+        if done.0.blocking_send(Event::Done(hash, import(block))).is_err() {
+            break;
+        }
+    }
 }
 
 /// Opens the addresses; where a port is taken and any will do, another one.

@@ -69,6 +69,8 @@ pub enum Event {
     Imported(Imported),
     /// A block that was handed in is through.
     Done(H256, Result<Imported, ImportError>),
+    /// The importing thread ended, which it does only when the node does, or by a panic.
+    ImporterEnded,
     /// Time passed.
     Tick,
     /// The node ends.
@@ -222,6 +224,7 @@ impl Sync {
             Event::Transaction(peer, message, bytes) => return self.transaction_announced(peer, message, bytes),
             Event::Imported(imported) => return self.imported(&imported),
             Event::Done(hash, result) => return self.import_done(hash, result),
+            Event::ImporterEnded => return Err(SyncError::Importer),
             Event::Tick => self.tick()?,
             Event::Stop => {}
         }
@@ -275,7 +278,7 @@ impl Sync {
             Ask::Headers(locator) => Request::Headers(locator.clone()),
             Ask::Witness(hash) => Request::Witness(*hash),
             Ask::Item(Item::Body(hash)) => Request::Body(*hash),
-            Ask::Item(Item::Group(part, _)) => Request::Part(*part),
+            Ask::Item(Item::Group(part)) => Request::Part(*part),
         };
         self.flights.insert(id, Flight { peer, ask });
         self.command(Command::Ask(peer, id, request));

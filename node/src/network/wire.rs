@@ -1,6 +1,6 @@
 //! What peers say to each other: requests, responses, announcements, and how long each may be.
 
-use codec::{Decode, DecodeAll, Encode};
+use codec::{Compact, Decode, DecodeAll, Encode};
 use consensus_upow::seal::MAX_SEAL_BYTES;
 use descent_runtime::{H256, Header};
 use sp_core::U256;
@@ -19,6 +19,18 @@ pub const MAX_HEADER_BYTES: usize = 256 + MAX_SEAL_BYTES;
 pub const MAX_WITNESS_BYTES: usize = 2 * 32 * 4096 + 2 * 4096;
 /// Bytes of an extrinsic that travels by gossip at most; longer ones travel in blocks only.
 pub const MAX_TRANSACTION_BYTES: usize = 48 << 10;
+
+/// Bytes of a valid extrinsic at least: those of its signature.
+const MIN_EXTRINSIC_BYTES: usize = 64;
+/// Kinds, lengths and counts around what a response carries, and all of a response that carries next to nothing.
+pub const FRAMING_BYTES: usize = 1 << 10;
+/// Bytes of a response with headers at most.
+pub const MAX_HEADERS_RESPONSE_BYTES: usize = HEADERS_BYTES + MAX_HEADER_BYTES + MAX_WITNESS_BYTES + FRAMING_BYTES;
+/// First bytes of responses, in the order of [`Response`]'s variants.
+const HEADERS_KIND: u8 = 1;
+const WITNESS_KIND: u8 = 2;
+const BODY_KIND: u8 = 3;
+const PART_KIND: u8 = 4;
 
 /// Name of the family of protocols of a chain: peers of another chain speak none of them.
 pub fn protocol(genesis: &H256, name: &str) -> String {
@@ -58,6 +70,9 @@ pub enum Request {
 pub struct PartRequest {
     /// Digest of the whole part.
     pub digest: H256,
+    /// Length of the whole part, as its receipt claims it: a part of another length is another part, so that a false
+    /// claim is answered with nothing instead of bytes that seem to lie.
+    pub length: u32,
     /// Which group of it.
     pub group: u32,
 }
@@ -89,8 +104,8 @@ pub enum Response {
     Headers(Vec<ProvenHeader>),
     /// A witness.
     Witness(Vec<u8>),
-    /// Extrinsics.
-    Body(Vec<Vec<u8>>),
+    /// Extrinsics, encoded: decoded once it is known that they were asked for, and how many a block has at most.
+    Body(Vec<u8>),
     /// A group.
     Part(PartGroup),
     /// It is not here.
@@ -154,14 +169,59 @@ impl Response {
     /// # Errors
     /// [`WireError`].
     pub fn from_bytes(bytes: &[u8], limit: usize) -> Result<Self, WireError> {
-        let response = decode("response", bytes, limit)?;
-        match &response {
-            Self::Headers(headers) if headers.len() > MAX_HEADERS => {
-                Err(WireError::TooMany { what: "headers response", got: headers.len(), limit: MAX_HEADERS })
-            }
-            _ => Ok(response),
+        // Kinds differ a thousandfold in length: none may be as long as the longest.
+        match bytes.first() {
+            Some(&HEADERS_KIND) => headers(bytes, limit.min(MAX_HEADERS_RESPONSE_BYTES)).map(Self::Headers),
+            Some(&WITNESS_KIND) => decode("witness response", bytes, limit.min(MAX_WITNESS_BYTES + FRAMING_BYTES)),
+            Some(&(BODY_KIND | PART_KIND)) => decode("response", bytes, limit),
+            _ => decode("response", bytes, limit.min(FRAMING_BYTES)),
         }
     }
+}
+
+/// Decodes a response of headers, each within its own bound: what is decoded takes far more memory than its bytes.
+fn headers(bytes: &[u8], limit: usize) -> Result<Vec<ProvenHeader>, WireError> {
+    const WHAT: &str = "headers response";
+    let got = bytes.len();
+    if got > limit {
+        return Err(WireError::TooLong { what: WHAT, got, limit });
+    }
+    let malformed = |_| WireError::Malformed { what: WHAT, got };
+    // Behind the kind.
+    let mut rest = bytes.get(1..).unwrap_or_default();
+    let count = Compact::<u32>::decode(&mut rest).map_err(malformed)?.0 as usize;
+    if count > MAX_HEADERS {
+        return Err(WireError::TooMany { what: WHAT, got: count, limit: MAX_HEADERS });
+    }
+    let mut headers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut bounded = &rest[..rest.len().min(MAX_HEADER_BYTES)];
+        let before = bounded.len();
+        let header = Header::decode(&mut bounded).map_err(malformed)?;
+        rest = &rest[before - bounded.len()..];
+        let witness = Vec::<u8>::decode(&mut rest).map_err(malformed)?;
+        if witness.len() > MAX_WITNESS_BYTES {
+            return Err(WireError::TooLong { what: "witness", got: witness.len(), limit: MAX_WITNESS_BYTES });
+        }
+        headers.push(ProvenHeader { header, witness });
+    }
+    if rest.is_empty() { Ok(headers) } else { Err(WireError::Malformed { what: WHAT, got }) }
+}
+
+/// Decodes a block's extrinsics of at most `limit` bytes without their lengths.
+///
+/// # Errors
+/// [`WireError`].
+pub fn extrinsics(bytes: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, WireError> {
+    const WHAT: &str = "body";
+    let (got, mut rest) = (bytes.len(), bytes);
+    let count = Compact::<u32>::decode(&mut rest).map_err(|_| WireError::Malformed { what: WHAT, got })?.0 as usize;
+    // Before any is allocated: a signature alone has as many bytes.
+    let most = limit / MIN_EXTRINSIC_BYTES;
+    if count > most {
+        return Err(WireError::TooMany { what: WHAT, got: count, limit: most });
+    }
+    decode(WHAT, bytes, limit.saturating_mul(2))
 }
 
 /// Decodes an announced header.
@@ -196,6 +256,48 @@ mod tests {
     }
 
     #[test]
+    fn headers_are_bounded_one_by_one() {
+        let header = Header {
+            parent_hash: H256::zero(),
+            number: 1,
+            state_root: H256::zero(),
+            extrinsics_root: H256::zero(),
+            digest: Default::default(),
+        };
+        let response = |header: &Header, witness: usize, count: usize| {
+            Response::Headers(vec![ProvenHeader { header: header.clone(), witness: vec![0; witness] }; count]).encode()
+        };
+        let limit = MAX_HEADERS_RESPONSE_BYTES;
+        for count in [0, 1, 3] {
+            let bytes = response(&header, 100, count);
+            assert_eq!(Response::from_bytes(&bytes, limit).unwrap().encode(), bytes);
+            let longer = [&bytes[..], &[0]].concat();
+            assert!(matches!(Response::from_bytes(&longer, limit), Err(WireError::Malformed { .. })));
+        }
+        assert!(matches!(
+            Response::from_bytes(&response(&header, 0, MAX_HEADERS + 1), limit),
+            Err(WireError::TooMany { .. })
+        ));
+        let error = Response::from_bytes(&response(&header, MAX_WITNESS_BYTES + 1, 1), limit).unwrap_err();
+        assert!(matches!(error, WireError::TooLong { what: "witness", .. }), "{error}");
+        let mut long = header;
+        long.digest.push(sp_runtime::DigestItem::Other(vec![0; MAX_HEADER_BYTES]));
+        assert!(matches!(Response::from_bytes(&response(&long, 0, 1), limit), Err(WireError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_body_of_nothing_but_counts_is_refused_before_it_is_decoded() {
+        // Two million empty extrinsics, of a byte each.
+        let empty = [Compact(2_000_000_u32).encode(), vec![0; 2_000_000]].concat();
+        let limit = 1 << 20;
+        let most = limit / MIN_EXTRINSIC_BYTES;
+        let error = extrinsics(&empty, limit).unwrap_err();
+        assert_eq!(error, WireError::TooMany { what: "body", got: 2_000_000, limit: most });
+        let honest = vec![vec![7; 100], vec![8; 200]];
+        assert_eq!(extrinsics(&honest.encode(), limit), Ok(honest));
+    }
+
+    #[test]
     fn lengths_are_checked_before_anything_is_decoded() {
         let long = vec![0; MAX_REQUEST_BYTES + 1];
         let error = Request::from_bytes(&long).unwrap_err();
@@ -203,6 +305,11 @@ mod tests {
         let locator = Request::Headers(vec![H256::zero(); MAX_LOCATOR + 1]).encode();
         let limit = MAX_LOCATOR;
         assert_eq!(Request::from_bytes(&locator), Err(WireError::TooMany { what: "locator", got: limit + 1, limit }));
+        // A response of one kind isn't as long as one of another may be.
+        let long = Response::Witness(vec![0; MAX_WITNESS_BYTES + FRAMING_BYTES]).encode();
+        let error = Response::from_bytes(&long, 64 << 20).unwrap_err();
+        assert!(matches!(error, WireError::TooLong { what: "witness response", .. }), "{error}");
+        assert!(matches!(Response::from_bytes(&[5; 2000], 64 << 20), Err(WireError::TooLong { limit: 1024, .. })));
         // A count that promises more than there are bytes.
         let hollow = [&[1][..], &codec::Compact(u32::MAX).encode()].concat();
         assert!(matches!(Response::from_bytes(&hollow, 100), Err(WireError::Malformed { .. })));

@@ -149,6 +149,28 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the disk or the database failed; everything else says that something is not stored, or not any more.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Locked { .. }
+            | Self::NotADatabase { .. }
+            | Self::OtherChain { .. }
+            | Self::Version { .. }
+            | Self::Corrupted { .. }
+            | Self::NoSpace { .. }
+            | Self::Io { .. }
+            | Self::GenesisState { .. } => true,
+            Self::KnownBlock { .. }
+            | Self::UnknownParent { .. }
+            | Self::WrongNumber { .. }
+            | Self::BelowFinalized { .. }
+            | Self::MissingSidecar { .. }
+            | Self::UnreferencedSidecar { .. }
+            | Self::WrongCheckpoint { .. }
+            | Self::UnknownState { .. } => false,
+        }
+    }
+
     pub(super) fn corrupted(path: &Path, cause: impl Into<String>) -> Self {
         Self::Corrupted { path: path.to_owned(), cause: cause.into() }
     }

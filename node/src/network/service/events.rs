@@ -34,6 +34,7 @@ impl Service {
                 if num_established.get() == 1 =>
             {
                 self.met(peer_id, &endpoint);
+                self.tell(Event::Connected(peer_id)).await;
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
                 tracing::debug!(peer = %peer_id, ?cause, "disconnected");
@@ -61,9 +62,7 @@ impl Service {
 
     async fn behaviour_event(&mut self, event: BehaviourEvent) {
         match event {
-            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
-                self.introduced(peer_id, info).await;
-            }
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => self.introduced(peer_id, info),
             BehaviourEvent::Mdns(mdns::Event::Discovered(list)) => {
                 for (peer, address) in list {
                     self.book.add(peer, address);
@@ -86,7 +85,7 @@ impl Service {
     }
 
     /// A peer says who it is, and on which chain.
-    async fn introduced(&mut self, peer: PeerId, info: identify::Info) {
+    fn introduced(&mut self, peer: PeerId, info: identify::Info) {
         let expected = protocol(&self.chain.genesis_hash(), "chain");
         if info.protocol_version != expected {
             tracing::debug!(%peer, got = %info.protocol_version, %expected, "peer of another chain");
@@ -105,7 +104,6 @@ impl Service {
             }
             self.book.add(peer, address);
         }
-        self.tell(Event::Connected(peer)).await;
     }
 
     async fn exchange_event(&mut self, event: request_response::Event<Request, Response>) {

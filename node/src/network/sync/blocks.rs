@@ -12,6 +12,7 @@ use super::{Command, Sync, SyncError, UNAVAILABLE};
 use crate::chain::{ImportError, Imported, IncomingBlock};
 use crate::network::downloads::Item;
 use crate::network::faults::Fault;
+use crate::network::wire;
 use crate::store::{StoreError, StoredBody};
 
 /// Branches that are fetched at the same time at most: one that is never served must not hold up the others.
@@ -91,9 +92,16 @@ impl Sync {
         peers.min_by_key(|(id, p)| (rank(id, p.status.map(|s| s.number)), p.in_flight)).map(|(id, _)| *id)
     }
 
-    pub(super) fn got_body(&mut self, peer: PeerId, hash: H256, extrinsics: Vec<Vec<u8>>) -> Result<(), SyncError> {
+    pub(super) fn got_body(&mut self, peer: PeerId, hash: H256, bytes: &[u8]) -> Result<(), SyncError> {
         let Some(header) = self.candidates.get(&hash).map(|c| c.proven.header.clone()) else { return Ok(()) };
         let (params, store, mut failed) = (&self.chain.spec().params, self.chain.store(), None);
+        let extrinsics = match wire::extrinsics(bytes, params.max_block_bytes as usize) {
+            Ok(extrinsics) => extrinsics,
+            Err(source) => {
+                self.punish(peer, &Fault::Body { hash, source: source.into() });
+                return Ok(());
+            }
+        };
         let has = |digest: &H256| {
             store.has_sidecar(digest).unwrap_or_else(|error| {
                 failed = Some(error);
@@ -144,7 +152,12 @@ impl Sync {
                 tracing::warn!(%error, "branch refused: deeper than this node reorganises");
                 self.give_up(&hash);
             }
-            Err(ImportError::Store(error)) => return Err(error.into()),
+            Err(ImportError::Store(error)) if error.is_fatal() => return Err(error.into()),
+            // What it hangs on was given up while it was on its way.
+            Err(ImportError::Store(error)) => {
+                tracing::debug!(block = ?hash, %error, "block not imported");
+                self.give_up(&hash);
+            }
             Err(ImportError::Block(error)) if error.is_transient() => {
                 tracing::warn!(block = ?hash, %error, "block not imported, perhaps later");
                 // Missing parts are fetched again; what this node failed to read is tried anew after a while.
@@ -218,6 +231,7 @@ impl Sync {
             return Ok(());
         }
         self.handled.insert(hash, ());
+        tracing::debug!(number = imported.header.number, block = ?hash, best = imported.new_best, "imported");
         self.is_stored(&hash);
         for peer in self.peers.values_mut() {
             peer.exhausted = false;

@@ -154,7 +154,7 @@ impl Sync {
             }
             // A branch was dropped meanwhile, or there is no room.
             CandidateError::UnknownParent(_) | CandidateError::Full { .. } => {}
-            CandidateError::Chain(ImportError::Store(error)) => return Err(error.into()),
+            CandidateError::Chain(ImportError::Store(error)) if error.is_fatal() => return Err(error.into()),
             CandidateError::Chain(error) => tracing::debug!(%error, "header not checked"),
         }
         Ok(())

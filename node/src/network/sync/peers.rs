@@ -101,7 +101,6 @@ impl Sync {
     /// Whether another announcement of a peer is looked at; those beyond its rate are let go without blame.
     pub(super) fn may_announce(&mut self, peer: &PeerId) -> bool {
         let now = self.now;
-        // Gossip may be faster than the peer's introduction.
         let Some(known) = self.peers.get_mut(peer) else { return false };
         let (left, since) = known.announcements;
         let seconds = now.saturating_duration_since(since).as_secs_f64();
@@ -155,13 +154,13 @@ impl Sync {
             (Ask::Status, Ok(Response::Status(status))) => self.told_status(peer, status),
             (Ask::Headers(locator), Ok(Response::Headers(headers))) => self.got_headers(peer, &locator, headers)?,
             (Ask::Witness(hash), Ok(Response::Witness(witness))) => self.got_witness(peer, hash, witness)?,
-            (Ask::Item(item @ Item::Body(hash)), Ok(Response::Body(extrinsics))) => {
+            (Ask::Item(item @ Item::Body(hash)), Ok(Response::Body(bytes))) => {
                 self.fetching.remove(&item);
-                self.got_body(peer, hash, extrinsics)?;
+                self.got_body(peer, hash, &bytes)?;
             }
-            (Ask::Item(item @ Item::Group(part, length)), Ok(Response::Part(group))) => {
+            (Ask::Item(item @ Item::Group(part)), Ok(Response::Part(group))) => {
                 self.fetching.remove(&item);
-                if let Err(source) = self.downloads.put_group(part, length, group, self.now) {
+                if let Err(source) = self.downloads.put_group(part, group, self.now) {
                     self.punish(peer, &Fault::Group { digest: part.digest, source });
                 }
             }

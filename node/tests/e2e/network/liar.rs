@@ -218,7 +218,7 @@ pub(crate) fn presenting(block: &IncomingBlock) -> Script {
                 witness: block.body.witness.clone(),
             }]),
             Request::Witness(asked) if *asked == hash => Response::Witness(block.body.witness.clone()),
-            Request::Body(asked) if *asked == hash => Response::Body(block.body.extrinsics.clone()),
+            Request::Body(asked) if *asked == hash => Response::Body(block.body.extrinsics.encode()),
             Request::Part(asked) => {
                 let part = block.sidecars.iter().find(|part| part_digest(part) == asked.digest)?;
                 let bytes = part[groups::range(part.len(), asked.group)].to_vec();

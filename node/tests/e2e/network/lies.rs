@@ -1,12 +1,14 @@
 //! One liar for each kind of message: honest nodes keep their head, name the rule, and send the liar away.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use codec::Encode;
+use consensus_upow::verify::{verify_claims, verify_header};
 use descent_genesis::accounts;
 use descent_node::chain::{Chain, IncomingBlock};
+use descent_node::miner::now_ms;
 use descent_node::network::wire::{PartGroup, Request, Response};
 use descent_runtime::call::SystemCall;
 use descent_runtime::{H256, RuntimeCall, SignedExtrinsic};
@@ -137,11 +139,12 @@ fn liars_in_messages_are_named_and_banned() {
         move |request: &Request| is_headers(request).then(|| Reply::Say(Response::Headers(vec![other.clone()])))
     };
     victim.bans("witness hashes to", instead(&block, other_witness), none());
-    let other_body =
-        |request: &Request| matches!(request, Request::Body(_)).then(|| Reply::Say(Response::Body(vec![vec![0; 9]])));
+    let other_body = |request: &Request| {
+        matches!(request, Request::Body(_)).then(|| Reply::Say(Response::Body(vec![vec![0_u8; 9]].encode())))
+    };
     victim.bans("extrinsics have root", instead(&block, other_body), none());
     let long_body = |request: &Request| {
-        matches!(request, Request::Body(_)).then(|| Reply::Say(Response::Body(vec![vec![0; 300 << 10]])))
+        matches!(request, Request::Body(_)).then(|| Reply::Say(Response::Body(vec![vec![0_u8; 300 << 10]].encode())))
     };
     victim.bans("extrinsics have 307200 bytes, expected at most 262144", instead(&block, long_body), none());
     let other_part = |request: &Request| {
@@ -204,8 +207,14 @@ fn a_flood_of_forged_headers_costs_no_memory_and_moves_nothing() {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
     };
     let before = memory(&victim.node);
-    let silent: Script =
-        Arc::new(|request| matches!(request, Request::Witness(_)).then(|| Reply::Say(Response::NotFound)));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let silent: Script = Arc::new(move |request| {
+        matches!(request, Request::Witness(_)).then(|| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Reply::Say(Response::NotFound)
+        })
+    });
     let liar = victim.meet(silent, Gossip { headers: headers.collect(), ..Gossip::default() });
     let mut most = before;
     victim.node.wait_for(|node| {
@@ -215,7 +224,40 @@ fn a_flood_of_forged_headers_costs_no_memory_and_moves_nothing() {
     });
     let state = ask(&victim.node, "descent_networkState", json!([]));
     println!("{FLOOD} forged headers and more: {before} MiB before, at most {most} MiB, {state}");
+    // Those within the peer's rate were looked at, and their witness asked for.
+    assert!(asked.load(Ordering::SeqCst) > 50, "the flood did not arrive: {asked:?} witnesses asked for");
     assert!(most < before + 256, "{before} MiB grew to {most} MiB");
     assert_eq!((victim.node.height(), &state["candidates"]), (victim.height, &json!(0)));
     victim.still_follows();
+}
+
+/// What a header costs a node at each stage that its forger can reach, and what it costs the forger.
+#[test]
+fn a_forged_header_costs_little_at_every_stage() {
+    let mut side = Side::new(&shared_spec("cost"), "Alice", 0);
+    side.mine_to(5);
+    let chain = &side.chain;
+    let view = chain.view(chain.best().unwrap().hash).unwrap();
+    let time = |name: &str, times: u32, act: &dyn Fn()| {
+        let start = std::time::Instant::now();
+        (0..times).for_each(|_| act());
+        let each = start.elapsed() / times;
+        println!("{name}: {each:?} a header");
+        each
+    };
+    let invented = forged::leaf(chain);
+    let claims = time("no witness, claims checked", 2000, &|| {
+        verify_claims(chain.engine(), &view, &invented.header, now_ms()).unwrap();
+    });
+    let forged_witness = forged::witness(chain);
+    let witness = time("false witness", 500, &|| {
+        let (header, witness) = (&forged_witness.header, &forged_witness.body.witness);
+        verify_header(chain.engine(), &view, header, witness, now_ms()).unwrap_err();
+    });
+    let tile = time("true tile, invented leaf", 10, &|| {
+        assert!(side.import(invented.clone()).unwrap_err().to_string().contains("recomputed leaf"));
+    });
+    let honest = time("forging a true tile with an invented leaf", 3, &|| drop(forged::leaf(chain)));
+    // Only the last stage is dear, and it costs its forger far more than the node.
+    assert!(claims < tile && witness < tile && tile < honest, "{claims:?} {witness:?} {tile:?} {honest:?}");
 }

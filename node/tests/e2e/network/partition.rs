@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use descent_genesis::ChainSpec;
+
 use super::support::{Link, Net, address, ask, hash_at, port, roots_at, shared_spec, wait_for_agreement};
 use crate::support::Node;
 use serde_json::json;
@@ -15,8 +17,8 @@ struct Pair {
     bob: Node,
 }
 
-fn pair(name: &str) -> Pair {
-    let net = Net::new(&shared_spec(name));
+fn pair(spec: &ChainSpec) -> Pair {
+    let net = Net::new(spec);
     let reserved = |port: u16, peer: &str| {
         let address = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", Net::peer(peer));
         ["--reserved-only".to_owned(), "--reserved-nodes".to_owned(), address]
@@ -38,7 +40,7 @@ fn depth(alice: &Node, bob: &Node) -> u32 {
 
 #[test]
 fn both_sides_of_a_partition_end_on_one_branch() {
-    let Pair { net, link, mut alice, mut bob } = pair("partition");
+    let Pair { net, link, mut alice, mut bob } = pair(&shared_spec("partition"));
     for (round, blocks) in [1, 10, 24].into_iter().enumerate() {
         let height = alice.height().max(bob.height()) + 3;
         wait_for_agreement(&mut [&mut alice, &mut bob], height);
@@ -69,5 +71,36 @@ fn both_sides_of_a_partition_end_on_one_branch() {
     for (name, node) in [("Alice", alice), ("Bob", bob)] {
         node.end("TERM");
         net.verify(name);
+    }
+}
+
+#[test]
+fn deeper_than_the_horizon_each_side_keeps_its_branch_and_says_so() {
+    let mut spec = shared_spec("horizon");
+    // Sixteen blocks, instead of a hundred and twenty-eight.
+    spec.params.finality_depth = 1;
+    spec.params.initial_difficulty = spec.params.minimum_difficulty;
+    let Pair { link, mut alice, mut bob, .. } = pair(&spec);
+    wait_for_agreement(&mut [&mut alice, &mut bob], 3);
+    assert!(link.cut() > 0, "the link was not in use");
+    let (a, b) = (alice.height(), bob.height());
+    alice.wait_for_height(a + 20);
+    bob.wait_for_height(b + 20);
+    let (left, right) = (hash_at(&alice, a + 19), hash_at(&bob, a + 19));
+    assert_ne!(left, right, "the sides did not part");
+    link.open();
+    let says = |node: &Node| {
+        let log = node.log();
+        log.into_iter().find(|line| line.contains("too deep to reorganise") || line.contains("deeper than this node"))
+    };
+    let line = alice.wait_for(|alice| says(alice).or_else(|| says(&bob)));
+    assert!(line.contains("branch refused"), "{line}");
+    // Neither is blamed, and both go on.
+    let height = alice.height().max(bob.height()) + 2;
+    alice.wait_for_height(height);
+    bob.wait_for_height(height);
+    assert_eq!([hash_at(&alice, a + 19), hash_at(&bob, a + 19)], [left, right]);
+    for node in [&alice, &bob] {
+        assert_eq!(ask(node, "descent_networkState", json!([]))["bans"], 0);
     }
 }
