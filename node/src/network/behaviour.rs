@@ -117,6 +117,8 @@ fn behaviour(
     let mut kad = kad::Config::new(stream("kad"));
     // The service does it, while there is somebody to ask.
     kad.set_periodic_bootstrap_interval(None);
+    // Peers enter the table once they have said which chain they are of; none where only reserved ones count.
+    kad.set_kbucket_inserts(kad::BucketInserts::Manual);
     let mut kad = kad::Behaviour::with_config(local, MemoryStore::new(local), kad);
     kad.set_mode(Some(kad::Mode::Server));
     let exchange = request_response::Config::default()
