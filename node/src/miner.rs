@@ -42,6 +42,20 @@ pub enum MineError {
     Store(#[from] StoreError),
 }
 
+impl MineError {
+    /// Whether it may come from a branch that was given up meanwhile, and not from the disk.
+    fn is_of_a_lost_branch(&self) -> bool {
+        let is_disk = |error: &StoreError| {
+            use StoreError as E;
+            matches!(error, E::NoSpace { .. } | E::Io { .. } | E::Corrupted { .. })
+        };
+        match self {
+            Self::Store(error) | Self::Import(ImportError::Store(error)) => !is_disk(error),
+            Self::Import(_) | Self::Block(_) => true,
+        }
+    }
+}
+
 /// What a miner is doing, for people to see.
 #[derive(Debug, Default)]
 pub struct MinerStats {
@@ -162,7 +176,14 @@ impl Miner {
                 std::thread::sleep(REST);
                 continue;
             }
-            self.mine_block()?;
+            let best = self.chain.best()?;
+            match self.mine_block() {
+                // A reorganisation may have taken away the block that it was reading: it goes on with the new one.
+                Err(error) if error.is_of_a_lost_branch() && self.chain.best()? != best => {
+                    tracing::debug!(%error, "the block mined on is gone");
+                }
+                mined => mined?,
+            }
         }
         Ok(())
     }

@@ -119,6 +119,8 @@ fn behaviour(
     kad.set_periodic_bootstrap_interval(None);
     // Nobody here stores records, so strangers' are dropped rather than kept.
     kad.set_record_filtering(kad::StoreInserts::FilterBoth);
+    // Peers enter the table once they have said which chain they are of; none where only reserved ones count.
+    kad.set_kbucket_inserts(kad::BucketInserts::Manual);
     let mut kad = kad::Behaviour::with_config(local, MemoryStore::new(local), kad);
     kad.set_mode(Some(kad::Mode::Server));
     let exchange = request_response::Config::default()

@@ -242,6 +242,13 @@ impl Service {
     }
 
     fn command(&mut self, command: Command) {
+        if let Command::Ask(peer, id, _) = &command
+            && !self.swarm.is_connected(peer)
+        {
+            // A request would call a peer that just left. The synchronization hears of its leaving in any case.
+            let _ = self.events.try_send(Event::Response(*peer, *id, Err(super::sync::NoResponse::Missing)));
+            return;
+        }
         let behaviour = self.swarm.behaviour_mut();
         match command {
             Command::Ask(peer, id, request) => {

@@ -83,10 +83,11 @@ fn deeper_than_the_horizon_each_side_keeps_its_branch_and_says_so() {
     let Pair { link, mut alice, mut bob, .. } = pair(&spec);
     wait_for_agreement(&mut [&mut alice, &mut bob], 3);
     assert!(link.cut() > 0, "the link was not in use");
-    let (a, b) = (alice.height(), bob.height());
-    alice.wait_for_height(a + 20);
-    bob.wait_for_height(b + 20);
-    let (left, right) = (hash_at(&alice, a + 19), hash_at(&bob, a + 19));
+    let parted = alice.height().max(bob.height());
+    for node in [&mut alice, &mut bob] {
+        node.wait_for_height(parted + 20);
+    }
+    let (left, right) = (hash_at(&alice, parted + 19), hash_at(&bob, parted + 19));
     assert_ne!(left, right, "the sides did not part");
     link.open();
     let says = |node: &Node| {
@@ -99,7 +100,7 @@ fn deeper_than_the_horizon_each_side_keeps_its_branch_and_says_so() {
     let height = alice.height().max(bob.height()) + 2;
     alice.wait_for_height(height);
     bob.wait_for_height(height);
-    assert_eq!([hash_at(&alice, a + 19), hash_at(&bob, a + 19)], [left, right]);
+    assert_eq!([hash_at(&alice, parted + 19), hash_at(&bob, parted + 19)], [left, right]);
     for node in [&alice, &bob] {
         assert_eq!(ask(node, "descent_networkState", json!([]))["bans"], 0);
     }

@@ -144,13 +144,15 @@ impl Link {
             for stream in listener.incoming() {
                 let stream: TcpStream = stream.unwrap();
                 let target = SocketAddr::from((Ipv4Addr::LOCALHOST, *target.lock().unwrap()));
+                // Held until the streams are listed: a cut sees all that were let through.
+                let mut all = all.lock().unwrap();
                 if !is_open.load(Ordering::SeqCst) {
                     continue;
                 }
                 let Ok(other) = TcpStream::connect(target) else { continue };
                 for (from, to) in [(&stream, &other), (&other, &stream)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    all.lock().unwrap().push(from.try_clone().unwrap());
+                    all.push(from.try_clone().unwrap());
                     std::thread::spawn(move || pump(from, to));
                 }
             }
