@@ -76,7 +76,7 @@ fn another_chains_database_is_left_alone() {
     let others: [&[&str]; 4] = [
         &["--dev", "--preset", "nano", "--mine"],
         &["--dev", "--preset", "tiny", "--dataset", &text, "--mine"],
-        &["verify", "--dev", "--preset", "tiny"],
+        &["verify", "--dev"],
         &["export-checkpoint", "--dev", "never-made"],
     ];
     for args in others {

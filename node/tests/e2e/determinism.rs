@@ -13,7 +13,7 @@ fn any_number_of_threads_gives_the_same_chain_and_checkpoint() {
         let folder = place.path(&format!("export-{threads}"));
         let path = folder.display().to_string();
         let exported = run(place.args(&["export-checkpoint", &path, "--json", "--threads", threads])).json();
-        assert_eq!([&exported["round"], &exported["step"]], [2, 2]);
+        assert_eq!([&exported["round"], &exported["step"]], [3, 3]);
         let files = contents(&folder).into_iter().map(|(path, bytes)| (path.file_name().map(ToOwned::to_owned), bytes));
         exports.push((verified, exported["checkpointRoot"].clone(), files.collect::<Vec<_>>()));
     }

@@ -133,8 +133,8 @@ fn the_heavier_of_two_blocks_children_wins() {
 #[test]
 fn a_deep_reorganisation_over_rounds_ends_in_the_state_of_a_replay() {
     let spec = quick_spec("dev");
-    let (mut one, mut two) = two_sides(&spec, 4);
-    // The steps of blocks 8 and 16 differ between the branches, and so does a transfer.
+    let (mut one, mut two) = two_sides(&spec, 2);
+    // The steps of blocks 6 and 12 differ between the branches, and so does a transfer.
     let call = RuntimeCall::Balances(BalancesCall::TransferKeepAlive {
         dest: accounts::well_known("Dave").unwrap().into(),
         value: dev::DSNT,
@@ -142,10 +142,10 @@ fn a_deep_reorganisation_over_rounds_ends_in_the_state_of_a_replay() {
     let (genesis, pair) = (one.chain.genesis_hash(), accounts::key_pair("Eve").unwrap());
     let transfer = SignedExtrinsic::new(&pair, call, 0, 0, Era::immortal(), genesis, genesis).encode();
     let state = one.chain.store().best_state().unwrap();
-    one.pool.submit(&spec.params, genesis, &state, 5, transfer.clone()).unwrap();
+    one.pool.submit(&spec.params, genesis, &state, 3, transfer.clone()).unwrap();
     drop(state);
     one.mine_to(17);
-    assert!((5..=17).any(|number| one.block(number).body.extrinsics.contains(&transfer)));
+    assert!((3..=17).any(|number| one.block(number).body.extrinsics.contains(&transfer)));
     two.mine_to(17);
     while two.work() <= one.work() {
         two.mine_to(two.height() + 1);
@@ -154,7 +154,7 @@ fn a_deep_reorganisation_over_rounds_ends_in_the_state_of_a_replay() {
         assert_ne!(one.outcome().rounds[round].0, two.outcome().rounds[round].0, "round {round}");
     }
 
-    let switch = one.follow(&two, 5);
+    let switch = one.follow(&two, 3);
     assert_eq!((switch.new_best, switch.header.number), (true, two.height()));
     assert_same(&one, &two);
     let fresh = Side::new(&spec, "Charlie", 0);

@@ -119,7 +119,7 @@ fn training_figures_are_those_in_state() {
     let mut tokens = Vec::new();
     for height in [9, 17, 25] {
         node.wait_for_height(height);
-        tokens.push(block_on(figures_agree(&node.http(), height / 8)));
+        tokens.push(block_on(figures_agree(&node.http(), height / 6)));
     }
     assert!(tokens[0] > 0 && tokens[0] < tokens[1] && tokens[1] < tokens[2], "{tokens:?}");
     node.end("TERM");
@@ -132,7 +132,7 @@ async fn figures_agree(http: &HttpClient, at_least: u32) -> u64 {
     let round = stored::<u32>(http, storage::CURRENT_ROUND.key(), &at).await;
     assert_eq!(status["round"], round);
     assert!(round >= at_least);
-    assert_eq!(status["height"].as_u64().unwrap(), u64::from(round * 8) + status["roundBlock"].as_u64().unwrap());
+    assert_eq!(status["height"].as_u64().unwrap(), u64::from(round * 6) + status["roundBlock"].as_u64().unwrap());
     let info = stored::<RoundInfo>(http, storage::ROUNDS.key(&round), &at).await;
     assert_eq!(hash(&status["checkpointRoot"]), info.checkpoint_root);
     assert_eq!(status["exponents"], json!(info.exponents));
@@ -155,9 +155,9 @@ async fn figures_agree(http: &HttpClient, at_least: u32) -> u64 {
 
         let checkpoint = get(http, "descent_checkpoint", json!([which])).await;
         assert_eq!(checkpoint["checkpointRoot"], summary["checkpointRoot"]);
-        assert_eq!([&checkpoint["step"], &checkpoint["startBlock"]], [which, which * 8]);
+        assert_eq!([&checkpoint["step"], &checkpoint["startBlock"]], [which, which * 6]);
         assert_eq!(checkpoint["stored"], true);
-        assert_eq!(checkpoint["blockHash"], get(http, "chain_getBlockHash", json!([which * 8])).await);
+        assert_eq!(checkpoint["blockHash"], get(http, "chain_getBlockHash", json!([which * 6])).await);
         assert_eq!(checkpoint["tensors"].as_array().unwrap().len(), ModelConfig::TINY.tensors().len());
     }
     assert_eq!((sum, Value::from(microbatches)), (tokens, status["microbatches"].clone()));
