@@ -1,13 +1,14 @@
 //! The transaction pool: valid extrinsics waiting for a block, ordered by account and nonce.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use codec::{Decode, Encode};
 use descent_runtime::extrinsic::extrinsic_hash;
-use descent_runtime::{AccountId, ChainParams, ExtrinsicError, H256, Nonce, StateRead, validate_extrinsic};
+use descent_runtime::{AccountId, ChainParams, ExtrinsicError, H256, Nonce, StateRead, storage, validate_extrinsic};
 use tokio::sync::broadcast;
 
 /// Extrinsics waiting at most.
@@ -46,6 +47,14 @@ pub enum PoolError {
         /// A tenth more than the waiting one pays.
         expected: u128,
     },
+    /// So far ahead that it would wait for ever.
+    #[error("nonce is {got}, expected at most {limit}")]
+    Gap {
+        /// Its nonce.
+        got: Nonce,
+        /// The last one that waits behind the account's next.
+        limit: Nonce,
+    },
     /// No room.
     #[error("pool is full")]
     Full,
@@ -61,20 +70,28 @@ struct Waiting {
 struct Inner {
     by_account: BTreeMap<AccountId, BTreeMap<Nonce, Waiting>>,
     hashes: HashMap<H256, (AccountId, Nonce)>,
+    /// Next nonces of those accounts, as of the best state that was seen last.
+    next: HashMap<AccountId, Nonce>,
     bytes: usize,
     /// Nonces of the own miner's receipts, in the block that it works on.
     reserved: Option<(AccountId, Range<Nonce>)>,
 }
 
+mod room;
+
+use room::Newcomer;
+
 /// The pool.
 pub struct Pool {
     inner: Mutex<Inner>,
+    /// Held while it is written down: the file beside the old one is written by one at a time.
+    saving: Mutex<()>,
     arrivals: broadcast::Sender<Vec<u8>>,
 }
 
 impl Default for Pool {
     fn default() -> Self {
-        Self { inner: Mutex::default(), arrivals: broadcast::channel(MAX_ARRIVALS).0 }
+        Self { inner: Mutex::default(), saving: Mutex::default(), arrivals: broadcast::channel(MAX_ARRIVALS).0 }
     }
 }
 
@@ -108,10 +125,20 @@ impl Pool {
         if consensus_upow::verify::submitted_receipt(&bytes).is_some() {
             return Err(PoolError::Receipt);
         }
-        let signed = match validate_extrinsic(params, genesis, state, number, &bytes) {
-            // Valid once the ones before it are in: it may wait.
-            Err(ExtrinsicError::NonceFuture { .. }) => descent_runtime::SignedExtrinsic::decode(&bytes)?,
-            checked => checked?,
+        let (signed, next) = match validate_extrinsic(params, genesis, state, number, &bytes) {
+            // Valid once the ones before it are in, which must have room before it: it may wait.
+            Err(ExtrinsicError::NonceFuture { got, expected }) => {
+                let limit = expected.saturating_add(MAX_PER_ACCOUNT as Nonce);
+                if got > limit {
+                    return Err(PoolError::Gap { got, limit });
+                }
+                (descent_runtime::SignedExtrinsic::decode(&bytes)?, expected)
+            }
+            checked => {
+                let signed = checked?;
+                let next = signed.nonce;
+                (signed, next)
+            }
         };
         // Valid ones are shorter than a block.
         let price = params.length_fee(u32::try_from(bytes.len()).unwrap_or(u32::MAX)).saturating_add(signed.tip);
@@ -130,9 +157,11 @@ impl Pool {
         }
         // One that replaces another takes its place.
         let (count, freed) = old.map_or((inner.hashes.len(), 0), |old| (inner.hashes.len() - 1, old.bytes.len()));
-        if count >= MAX_COUNT || (inner.bytes - freed).saturating_add(bytes.len()) > MAX_BYTES {
-            return Err(PoolError::Full);
+        let newcomer = Newcomer { account: &signed.signer, nonce: signed.nonce, next, price, length: bytes.len() };
+        for (account, nonce) in inner.give_way(&newcomer, count, inner.bytes - freed)? {
+            inner.remove(&account, nonce);
         }
+        inner.next.insert(signed.signer.clone(), next);
         inner.bytes += bytes.len();
         inner.hashes.insert(hash, (signed.signer.clone(), signed.nonce));
         // Nobody listening is fine.
@@ -166,8 +195,12 @@ impl Pool {
     /// # Errors
     /// The file system's.
     pub fn save(&self, path: &Path) -> std::io::Result<()> {
+        // The lock guards no data.
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let beside = path.with_extension("new");
-        std::fs::write(&beside, self.waiting().encode())?;
+        let mut file = std::fs::File::create(&beside)?;
+        file.write_all(&self.waiting().encode())?;
+        file.sync_all()?;
         std::fs::rename(beside, path)
     }
 
@@ -241,15 +274,14 @@ impl Pool {
         let mut inner = self.lock();
         for (hash, account, nonce) in stale {
             // Replaced since it was looked at: the other one stays.
-            if inner.hashes.remove(&hash).is_none() {
-                continue;
+            if inner.hashes.contains_key(&hash) {
+                inner.remove(&account, nonce);
             }
-            let emptied = inner.by_account.get_mut(&account).map(|w| (w.remove(&nonce), w.is_empty()));
-            if let Some((Some(old), empty)) = emptied {
-                inner.bytes -= old.bytes.len();
-                if empty {
-                    inner.by_account.remove(&account);
-                }
+        }
+        for (account, next) in &mut inner.next {
+            // What fails here fails again, and is reported, when the account's extrinsics are looked at.
+            if let Ok(info) = storage::ACCOUNT.get_or_default(state, account) {
+                *next = info.nonce;
             }
         }
     }

@@ -30,6 +30,8 @@ use crate::store::StoreError;
 
 /// How often the live line is drawn.
 const REFRESH: Duration = Duration::from_millis(500);
+/// How often waiting transactions are written down.
+const SAVE_WAITING: Duration = Duration::from_secs(60);
 /// Port for peers.
 const DEFAULT_PORT: u16 = 30333;
 /// Longest secret file read.
@@ -147,6 +149,7 @@ async fn serve(
     // Subscribed before the miner starts, so that no block is missed.
     let events = chain.subscribe();
     let announcer = tokio::spawn(announce(chain.clone(), events, pool.clone(), backend.clone(), held_out.clone()));
+    let saver = tokio::spawn(save_waiting(kept.clone(), waiting.clone()));
     let limit = args.stop_after.map(|n| best.number.saturating_add(n));
     let account = key.as_ref().map(Key::account);
     let mining = key.zip(stats.clone()).map(|(key, stats)| {
@@ -164,6 +167,7 @@ async fn serve(
         network.stop().await;
     }
     announcer.abort();
+    saver.abort();
     held_out.stop();
     if let Err(error) = kept.save(&waiting) {
         tracing::warn!(%error, "waiting transactions not written down");
@@ -256,6 +260,19 @@ async fn announce(
             if params.is_step_block(imported.header.number) {
                 evaluate(&chain, &held_out);
             }
+        }
+    }
+}
+
+/// Writes down the waiting transactions from time to time: a crash loses only the newest.
+async fn save_waiting(pool: Arc<Pool>, path: PathBuf) {
+    let mut ticks = tokio::time::interval(SAVE_WAITING);
+    loop {
+        ticks.tick().await;
+        let (pool, path) = (pool.clone(), path.clone());
+        let saved = tokio::task::spawn_blocking(move || pool.save(&path)).await;
+        if let Ok(Err(error)) = saved {
+            tracing::warn!(%error, "waiting transactions not written down");
         }
     }
 }

@@ -105,6 +105,8 @@ fn behaviour(
     let limits = ConnectionLimits::default()
         .with_max_pending_incoming(Some(MAX_PENDING))
         .with_max_pending_outgoing(Some(MAX_PENDING))
+        // A quarter is left for those that this node calls: strangers who call it can't be all it hears.
+        .with_max_established_incoming(Some(config.max_peers - config.max_peers / 4))
         .with_max_established(Some(config.max_peers.saturating_mul(2)))
         .with_max_established_per_peer(Some(MAX_PER_PEER));
     let mut limits = connection_limits::Behaviour::new(limits);

@@ -1,6 +1,6 @@
 //! How much a peer may ask of this node: a bucket of bytes and one of requests, refilled with time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes served to one peer in a second, in the long run.
 const BYTES_PER_SECOND: f64 = (8 << 20) as f64;
@@ -13,6 +13,9 @@ const REQUESTS_BURST: f64 = 500.0;
 /// Requests of one peer that are being answered at the same time.
 const MAX_CONCURRENT: usize = 8;
 
+/// How often a peer is listened to when it says where its chain stands.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
 /// A peer's account.
 #[derive(Debug)]
 pub struct Budget {
@@ -20,12 +23,13 @@ pub struct Budget {
     requests: f64,
     concurrent: usize,
     refilled: Instant,
+    told: Option<Instant>,
 }
 
 impl Budget {
     /// A full one.
     pub fn new(now: Instant) -> Self {
-        Self { bytes: BYTES_BURST, requests: REQUESTS_BURST, concurrent: 0, refilled: now }
+        Self { bytes: BYTES_BURST, requests: REQUESTS_BURST, concurrent: 0, refilled: now, told: None }
     }
 
     /// Whether another request is answered; it is [`settled`](Self::settle) when it was.
@@ -42,6 +46,20 @@ impl Budget {
         admitted
     }
 
+    /// Whether what it says of its own chain is passed on: at most once a second.
+    pub fn may_tell(&mut self, now: Instant) -> bool {
+        let may = self.told.is_none_or(|at| now.saturating_duration_since(at) >= TELL_EVERY);
+        if may {
+            self.told = Some(now);
+        }
+        may
+    }
+
+    /// Whether it was used lately, is in use, or in debt.
+    pub fn is_used(&self, now: Instant, lately: Duration) -> bool {
+        self.concurrent > 0 || self.bytes < 0.0 || now.saturating_duration_since(self.refilled) < lately
+    }
+
     /// Books the response. It may overdraw the account: the length of a response is bounded, and known only now.
     pub fn settle(&mut self, bytes: usize) {
         self.bytes -= bytes as f64;
@@ -51,8 +69,6 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

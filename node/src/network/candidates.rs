@@ -1,6 +1,6 @@
 //! Headers whose witness was checked and whose blocks were not: bounded in number and bytes, without any weight.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use consensus_upow::difficulty::Work;
 use consensus_upow::verify::{BlockError, verify_header};
@@ -12,12 +12,14 @@ use super::wire::ProvenHeader;
 use crate::chain::{Chain, ImportError, StoreView};
 use crate::store::StoreError;
 
+mod room;
+
 /// Candidates at most.
 pub const MAX_CANDIDATES: usize = 2048;
 /// Bytes of candidates at most, witnesses included.
 pub const MAX_BYTES: usize = 128 << 20;
 /// Candidates that one peer brought at most: no single one fills the list.
-const MAX_PER_PEER: usize = 1024;
+pub const MAX_PER_PEER: usize = 1024;
 /// Peers remembered for a candidate.
 const MAX_SOURCES: usize = 8;
 
@@ -81,6 +83,10 @@ pub struct Candidates {
     by_hash: HashMap<H256, Candidate>,
     children: HashMap<H256, Vec<H256>>,
     of_peer: HashMap<PeerId, usize>,
+    /// Peers whose candidates led to stored blocks.
+    led: HashSet<PeerId>,
+    /// Those that made room, until they are asked for.
+    evicted: Vec<H256>,
     bytes: usize,
 }
 
@@ -156,25 +162,35 @@ impl Candidates {
         }
         let of_peer = self.of_peer.get(&source).copied().unwrap_or(0);
         let size = size(&proven);
-        if self.len() >= MAX_CANDIDATES || of_peer >= MAX_PER_PEER || self.bytes.saturating_add(size) > MAX_BYTES {
+        let parent = proven.header.parent_hash;
+        // Looked at before the witness, which takes longer.
+        if of_peer >= MAX_PER_PEER || (!self.has_room(size) && self.evictable(&source, &parent).is_none()) {
             return Err(CandidateError::Full { got: self.len(), bytes: self.bytes });
         }
         let view = self.view(chain, proven.header.parent_hash)?;
         let (_, target) = verify_header(chain.engine(), &view, &proven.header, &proven.witness, now_ms)?;
         let work = view.work().saturating_add(target.work());
         let first = if proven.header.number == 1 { Some(hash) } else { view.first };
-        let (root, parent) = (view.root.parent_hash(), proven.header.parent_hash);
+        let root = view.root.parent_hash();
         drop(view);
-        self.children.entry(parent).or_default().push(hash);
-        *self.of_peer.entry(source).or_default() += 1;
-        self.bytes += size;
-        self.by_hash.insert(hash, Candidate { proven, work, sources: vec![source], root, first });
+        self.make_room(size, &source, &parent)?;
+        self.keep(hash, Candidate { proven, work, sources: vec![source], root, first });
         Ok(Inserted::New)
+    }
+
+    fn keep(&mut self, hash: H256, candidate: Candidate) {
+        self.children.entry(candidate.proven.header.parent_hash).or_default().push(hash);
+        if let Some(source) = candidate.sources.first() {
+            *self.of_peer.entry(*source).or_default() += 1;
+        }
+        self.bytes += size(&candidate.proven);
+        self.by_hash.insert(hash, candidate);
     }
 
     /// Takes out a candidate whose block is stored now; its children hang on that block.
     pub fn promote(&mut self, hash: &H256) -> Option<Candidate> {
         let taken = self.take(hash)?;
+        self.led.extend(&taken.sources);
         // Once block 1 is stored, its branch's anchor is found through the store.
         let is_first = taken.proven.header.number == 1;
         let mut below: Vec<H256> = self.children.get(hash).cloned().unwrap_or_default();

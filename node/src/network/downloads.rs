@@ -1,13 +1,19 @@
 //! Blocks in the making: bodies, and the parts of their receipts, as they arrive.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use consensus_upow::verify::submitted_receipt;
 use descent_runtime::{ChainParams, H256, Header, extrinsics_root};
 
 use super::groups::{self, GroupError, group_is_of_part};
 use super::wire::{PartGroup, PartRequest, WireError};
+
+/// A block of which nothing has arrived for so long is given up.
+const WITHHELD: Duration = Duration::from_secs(20);
+/// A block that alone holds up its branch for so long is given up, whatever arrives of it: the longest there can be takes
+/// less over any link that keeps up with its chain.
+const HELD_UP: Duration = Duration::from_secs(120);
 
 /// Something to ask a peer for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,8 +80,10 @@ type PartKey = (H256, u32);
 struct Block {
     body: Option<Vec<Vec<u8>>>,
     parts: Vec<PartKey>,
-    /// When something of it arrived last.
-    progress: Instant,
+    /// When something of it arrived last, or was first asked for; nothing while nobody was asked.
+    progress: Option<Instant>,
+    /// Since when nothing but it is missing on the way to it.
+    first_missing: Option<Instant>,
 }
 
 struct Part {
@@ -97,13 +105,25 @@ impl Downloads {
     }
 
     /// Makes room for a block's contents.
-    pub fn start(&mut self, hash: H256, now: Instant) {
-        self.blocks.entry(hash).or_insert(Block { body: None, parts: Vec::new(), progress: now });
+    pub fn start(&mut self, hash: H256) {
+        let empty = Block { body: None, parts: Vec::new(), progress: None, first_missing: None };
+        self.blocks.entry(hash).or_insert(empty);
     }
 
-    /// When something of a block arrived last, or it was begun.
-    pub fn progress(&self, hash: &H256) -> Option<Instant> {
-        self.blocks.get(hash).map(|block| block.progress)
+    /// Something of a block was asked for.
+    pub fn asked(&mut self, hash: &H256, now: Instant) {
+        if let Some(block) = self.blocks.get_mut(hash) {
+            block.progress.get_or_insert(now);
+        }
+    }
+
+    /// Whether nobody serves a block, whose parent is stored: nothing of it arrives, or so little at a time that it
+    /// would hold up its branch for ever.
+    pub fn is_withheld(&mut self, hash: &H256, now: Instant) -> bool {
+        let Some(block) = self.blocks.get_mut(hash) else { return false };
+        let since = |at| now.saturating_duration_since(at);
+        let first_missing = *block.first_missing.get_or_insert(now);
+        since(first_missing) >= HELD_UP || block.progress.is_some_and(|at| since(at) >= WITHHELD)
     }
 
     /// What is still missing of a block.
@@ -169,7 +189,7 @@ impl Downloads {
         }
         // At most `max_block_bytes`, checked above.
         self.bytes += got as usize;
-        (block.body, block.parts, block.progress) = (Some(extrinsics), parts, now);
+        (block.body, block.parts, block.progress) = (Some(extrinsics), parts, Some(now));
         Ok(Ok(()))
     }
 
@@ -185,7 +205,7 @@ impl Downloads {
             self.bytes += sent.bytes.len();
             *slot = Some(sent.bytes);
             for block in self.blocks.values_mut().filter(|block| block.parts.contains(&key)) {
-                block.progress = now;
+                block.progress = Some(now);
             }
         }
         Ok(())
@@ -215,5 +235,32 @@ impl Downloads {
                 self.bytes -= part.groups.iter().flatten().map(Vec::len).sum::<usize>();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_that_drips_in_is_given_up_too() {
+        let (mut downloads, hash, start) = (Downloads::default(), H256::repeat_byte(1), Instant::now());
+        downloads.start(hash);
+        // Nobody was asked: nobody withholds it.
+        assert!(!downloads.is_withheld(&hash, start));
+        assert!(!downloads.is_withheld(&hash, start + 2 * WITHHELD));
+        let asked = start + 2 * WITHHELD;
+        downloads.asked(&hash, asked);
+        assert!(!downloads.is_withheld(&hash, asked + WITHHELD / 2));
+        assert!(downloads.is_withheld(&hash, asked + WITHHELD));
+        // Something arrives again and again, until its time is over.
+        let mut now = asked;
+        while now < start + HELD_UP {
+            downloads.blocks.get_mut(&hash).unwrap().progress = Some(now);
+            assert!(!downloads.is_withheld(&hash, now));
+            now += WITHHELD / 2;
+        }
+        downloads.blocks.get_mut(&hash).unwrap().progress = Some(now);
+        assert!(downloads.is_withheld(&hash, now));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,7 @@ impl Gate {
         if self.bans.len() >= MAX_BANS {
             self.bans.remove(0);
         }
-        self.bans.push((peer, address.filter(|a| !a.is_loopback()), now + BAN));
+        self.bans.push((peer, address.filter(|a| !a.is_loopback()).map(line_of), now + BAN));
     }
 
     /// Whether a peer is banned.
@@ -81,15 +81,25 @@ impl Gate {
         self.bans.iter().filter(|(_, _, until)| *until > now).count()
     }
 
+    /// Strikes count both ways; how many connections an address has is its own choice only where it calls.
+    fn may_come_from(&self, remote: &Multiaddr, inbound: bool) -> Result<(), GateError> {
+        let (Some(address), now) = (ip_of(remote), Instant::now()) else { return Ok(()) };
+        if inbound { self.address_may_connect(address, now) } else { self.address_is_not_banned(address, now) }
+    }
+
+    fn address_is_not_banned(&self, address: IpAddr, now: Instant) -> Result<(), GateError> {
+        let line = line_of(address);
+        let strikes = self.bans.iter().filter(|(_, a, until)| *a == Some(line) && *until > now).count();
+        if strikes >= STRIKES { Err(GateError::BannedAddress(address)) } else { Ok(()) }
+    }
+
     fn address_may_connect(&self, address: IpAddr, now: Instant) -> Result<(), GateError> {
         // Whoever is on this machine is its operator's concern.
         if address.is_loopback() {
             return Ok(());
         }
-        let strikes = self.bans.iter().filter(|(_, a, until)| *a == Some(address) && *until > now).count();
-        if strikes >= STRIKES {
-            return Err(GateError::BannedAddress(address));
-        }
+        self.address_is_not_banned(address, now)?;
+        let address = line_of(address);
         let got = self.connections.values().filter(|a| **a == address).count();
         if got >= MAX_PER_ADDRESS {
             return Err(GateError::Address { address, got, limit: MAX_PER_ADDRESS });
@@ -108,6 +118,17 @@ impl Gate {
             return Err(GateError::BannedPeer(peer));
         }
         Ok(())
+    }
+}
+
+/// What counts as one address: a customer's line has at least 2^64 addresses of IPv6.
+pub fn line_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        other => other,
     }
 }
 
@@ -130,10 +151,11 @@ impl NetworkBehaviour for Gate {
         _: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
-        match ip_of(remote) {
-            Some(address) => self.address_may_connect(address, Instant::now()).map_err(ConnectionDenied::new),
-            None => Ok(()),
+        // Whom it is from is not known yet, and a reserved peer may share its address with others.
+        if !self.reserved.is_empty() {
+            return Ok(());
         }
+        self.may_come_from(remote, true).map_err(ConnectionDenied::new)
     }
 
     fn handle_established_inbound_connection(
@@ -141,9 +163,12 @@ impl NetworkBehaviour for Gate {
         _: ConnectionId,
         peer: PeerId,
         _: &Multiaddr,
-        _: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.peer_may_connect(peer, Instant::now()).map_err(ConnectionDenied::new)?;
+        if !self.reserved.contains(&peer) {
+            self.may_come_from(remote, true).map_err(ConnectionDenied::new)?;
+        }
         Ok(dummy::ConnectionHandler)
     }
 
@@ -151,11 +176,14 @@ impl NetworkBehaviour for Gate {
         &mut self,
         _: ConnectionId,
         peer: PeerId,
-        _: &Multiaddr,
+        remote: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         self.peer_may_connect(peer, Instant::now()).map_err(ConnectionDenied::new)?;
+        if !self.reserved.contains(&peer) {
+            self.may_come_from(remote, false).map_err(ConnectionDenied::new)?;
+        }
         Ok(dummy::ConnectionHandler)
     }
 
@@ -163,7 +191,7 @@ impl NetworkBehaviour for Gate {
         match event {
             FromSwarm::ConnectionEstablished(event) => {
                 if let Some(address) = ip_of(event.endpoint.get_remote_address()) {
-                    self.connections.insert(event.connection_id, address);
+                    self.connections.insert(event.connection_id, line_of(address));
                 }
             }
             FromSwarm::ConnectionClosed(event) => {
@@ -217,6 +245,27 @@ mod tests {
         let error = gate.address_may_connect(address, now).unwrap_err();
         assert_eq!(error.to_string(), "address 192.0.2.7 has 8 connections, expected at most 8");
         assert_eq!(gate.address_may_connect("192.0.2.8".parse().unwrap(), now), Ok(()));
+    }
+
+    #[test]
+    fn addresses_of_one_line_count_as_one_and_reserved_peers_get_past_it() {
+        let (friend, now) = (PeerId::random(), Instant::now());
+        let mut gate = Gate::new([friend].into(), false);
+        for host in 0..STRIKES as u16 {
+            let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, host, 0, 0, 1).into();
+            gate.ban(PeerId::random(), Some(address), now);
+        }
+        let remote = |ip: &str| format!("/ip6/{ip}/tcp/1").parse::<Multiaddr>().unwrap();
+        let [same, other] = ["2001:db8:0:1:9::9", "2001:db8:0:2::1"].map(remote);
+        assert!(matches!(gate.may_come_from(&same, true), Err(GateError::BannedAddress(_))));
+        assert!(matches!(gate.may_come_from(&same, false), Err(GateError::BannedAddress(_))));
+        assert_eq!(gate.may_come_from(&other, true), Ok(()));
+        let mut inbound = |peer| {
+            gate.handle_pending_inbound_connection(ConnectionId::new_unchecked(1), &same, &same).unwrap();
+            gate.handle_established_inbound_connection(ConnectionId::new_unchecked(1), peer, &same, &same).is_ok()
+        };
+        assert!(inbound(friend));
+        assert!(!inbound(PeerId::random()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::wire::{
     Request, Response, Status,
 };
 use crate::chain::Chain;
-use crate::store::StoreError;
+use crate::store::{StoreError, StoredBody};
 
 /// Bytes of parts kept with their group hashes: one part is asked for group by group, often by several peers.
 const CACHE_BYTES: usize = 64 << 20;
@@ -56,22 +56,38 @@ impl Server {
     /// # Errors
     /// The store's.
     pub fn answer(&self, request: &Request) -> Result<Response, StoreError> {
-        let store = self.chain.store();
+        self.answer_counting(request, &mut 0)
+    }
+
+    /// Answers a request, and counts the bytes read for it, which may be far more than those of the response.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn answer_counting(&self, request: &Request, read: &mut usize) -> Result<Response, StoreError> {
+        let mut body = |hash: &H256| -> Result<Option<StoredBody>, StoreError> {
+            let body = self.chain.store().body(hash)?;
+            *read += body.as_ref().map_or(0, Encode::encoded_size);
+            Ok(body)
+        };
         match request {
             Request::Status(_) => Ok(Response::Status(self.status()?)),
-            Request::Headers(locator) => self.headers(locator),
+            Request::Headers(locator) => self.headers(locator, body),
             Request::Witness(hash) => {
-                Ok(store.body(hash)?.map_or(Response::NotFound, |body| Response::Witness(body.witness)))
+                Ok(body(hash)?.map_or(Response::NotFound, |body| Response::Witness(body.witness)))
             }
             Request::Body(hash) => {
-                Ok(store.body(hash)?.map_or(Response::NotFound, |body| Response::Body(body.extrinsics.encode())))
+                Ok(body(hash)?.map_or(Response::NotFound, |body| Response::Body(body.extrinsics.encode())))
             }
-            Request::Part(part) => self.part(part),
+            Request::Part(part) => self.part(part, read),
         }
     }
 
     /// Headers of the best chain behind the first hash of the locator that is on it.
-    fn headers(&self, locator: &[H256]) -> Result<Response, StoreError> {
+    fn headers(
+        &self,
+        locator: &[H256],
+        mut body: impl FnMut(&H256) -> Result<Option<StoredBody>, StoreError>,
+    ) -> Result<Response, StoreError> {
         let store = self.chain.store();
         let mut start = None;
         for hash in locator {
@@ -86,7 +102,7 @@ impl Server {
         let (Some((mut number, mut parent)), mut bytes) = (start, 0) else { return Ok(Response::Headers(headers)) };
         while headers.len() < MAX_HEADERS && bytes < HEADERS_BYTES {
             let Some(hash) = number.checked_add(1).map(|n| store.hash_at(n)).transpose()?.flatten() else { break };
-            let (Some(header), Some(body)) = (store.header(&hash)?, store.body(&hash)?) else { break };
+            let (Some(header), Some(body)) = (store.header(&hash)?, body(&hash)?) else { break };
             // The best chain may move between two reads.
             if header.parent_hash != parent {
                 break;
@@ -99,12 +115,12 @@ impl Server {
         Ok(Response::Headers(headers))
     }
 
-    fn part(&self, request: &PartRequest) -> Result<Response, StoreError> {
+    fn part(&self, request: &PartRequest, read: &mut usize) -> Result<Response, StoreError> {
         // Before anything is read: a group that no part of this length has.
         if request.group as usize >= groups::count(request.length as usize) {
             return Ok(Response::NotFound);
         }
-        let Some(part) = self.cached(&request.digest)? else { return Ok(Response::NotFound) };
+        let Some(part) = self.cached(&request.digest, read)? else { return Ok(Response::NotFound) };
         let (bytes, hashes) = &*part;
         if bytes.len() != request.length as usize {
             return Ok(Response::NotFound);
@@ -113,7 +129,7 @@ impl Server {
         Ok(Response::Part(PartGroup { hashes: hashes.clone(), bytes: bytes[range].to_vec() }))
     }
 
-    fn cached(&self, digest: &H256) -> Result<Option<Cached>, StoreError> {
+    fn cached(&self, digest: &H256, read: &mut usize) -> Result<Option<Cached>, StoreError> {
         let known = |cache: &mut VecDeque<(H256, Cached)>| {
             let at = cache.iter().position(|(d, _)| d == digest)?;
             let entry = cache.remove(at)?;
@@ -125,6 +141,7 @@ impl Server {
             return Ok(Some(part));
         }
         let Some(bytes) = self.chain.store().sidecar(digest)? else { return Ok(None) };
+        *read += bytes.len();
         let hashes = groups::hashes(&bytes);
         let part = Arc::new((bytes, hashes));
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! The task that drives the swarm, and the threads beside it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,8 +35,12 @@ const TICK: Duration = Duration::from_millis(200);
 const DIAL: Duration = Duration::from_secs(3);
 /// How often what is known of peers is written down, and waiting transactions are passed on again.
 const SAVE: Duration = Duration::from_secs(65);
-/// Below so many peers, known ones are called.
+/// Below so many peers that this node called itself, known ones are called: who calls it is a stranger's choice.
 const ENOUGH_PEERS: usize = 8;
+/// How often they are passed on to peers that came at most.
+const REPUBLISH: Duration = Duration::from_secs(10);
+/// How long an account that is not used is kept: by then it is full again.
+const ACCOUNT_KEPT: Duration = Duration::from_secs(60);
 /// Waiting transactions passed on at once at most.
 const MAX_REPUBLISHED: usize = 256;
 
@@ -120,6 +125,8 @@ pub fn start(config: NetworkConfig, chain: Arc<Chain>, pool: Arc<Pool>, mines: b
         served,
         requests: HashMap::new(),
         budgets: HashMap::new(),
+        republish_due: false,
+        republished: None,
     };
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(service.run(commands, answers, ended, stopped));
@@ -169,8 +176,15 @@ fn with_any_port(address: &Multiaddr) -> Multiaddr {
     address.iter().map(part).collect()
 }
 
-/// A response on its way back to the task.
-type Answer = (PeerId, ResponseChannel<Response>, Option<Response>);
+/// A response on its way back to the task, and what it cost.
+type Answer = (Account, ResponseChannel<Response>, Option<Response>, usize);
+
+/// Who has a budget: an address, since identities cost nothing; on this machine every peer for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Account {
+    Line(IpAddr),
+    Peer(PeerId),
+}
 
 struct Service {
     swarm: Swarm<Behaviour>,
@@ -185,7 +199,10 @@ struct Service {
     served: mpsc::Sender<Answer>,
     /// Requests under way: the swarm's number to the synchronization's.
     requests: HashMap<libp2p::request_response::OutboundRequestId, u64>,
-    budgets: HashMap<PeerId, Budget>,
+    budgets: HashMap<Account, Budget>,
+    /// Whether a peer came that may lack what waits.
+    republish_due: bool,
+    republished: Option<Instant>,
 }
 
 impl Service {
@@ -206,10 +223,13 @@ impl Service {
             tokio::select! {
                 event = self.swarm.select_next_some() => self.swarm_event(event).await,
                 Some(command) = commands.recv() => self.command(command),
-                Some((peer, channel, response)) = answers.recv() => self.respond(peer, channel, response),
+                Some(answer) = answers.recv() => self.respond(answer),
                 event = imported.recv() => self.chain_event(event).await,
                 Ok(bytes) = transactions.recv() => self.publish_transaction(bytes),
-                _ = ticks.tick() => self.tell(Event::Tick).await,
+                _ = ticks.tick() => {
+                    self.republish_if_due();
+                    self.tell(Event::Tick).await;
+                }
                 _ = dials.tick() => self.dial_missing(),
                 _ = saves.tick() => self.save(),
                 result = &mut ended => break match result {
@@ -278,10 +298,16 @@ impl Service {
         let _ = self.swarm.disconnect_peer_id(peer);
     }
 
-    fn respond(&mut self, peer: PeerId, channel: ResponseChannel<Response>, response: Option<Response>) {
-        use codec::Encode;
-        let bytes = response.as_ref().map_or(0, Encode::encoded_size);
-        if let Some(budget) = self.budgets.get_mut(&peer) {
+    fn account_of(&self, peer: PeerId) -> Account {
+        let address = self.shared.lock().peers.get(&peer).and_then(|facts| super::gate::ip_of(&facts.address));
+        match address {
+            Some(address) if !address.is_loopback() => Account::Line(super::gate::line_of(address)),
+            _ => Account::Peer(peer),
+        }
+    }
+
+    fn respond(&mut self, (account, channel, response, bytes): Answer) {
+        if let Some(budget) = self.budgets.get_mut(&account) {
             budget.settle(bytes);
         }
         if let Some(response) = response {
@@ -296,35 +322,49 @@ impl Service {
         }
     }
 
+    /// Passes on what waits, when a peer came since the last time: at most once in a while, however often it comes.
+    fn republish_if_due(&mut self) {
+        if self.republish_due && self.republished.is_none_or(|at| at.elapsed() >= REPUBLISH) {
+            self.republish();
+        }
+    }
+
     /// Passes on what waits: to peers that came later. Gossip itself drops what was sent a minute ago.
     fn republish(&mut self) {
+        (self.republish_due, self.republished) = (false, Some(Instant::now()));
         for bytes in self.pool.waiting().into_iter().take(MAX_REPUBLISHED) {
             self.publish_transaction(bytes);
         }
     }
 
+    /// Connected peers that this node called.
+    fn outbound(&self) -> usize {
+        self.shared.lock().peers.values().filter(|facts| facts.outbound).count()
+    }
+
     /// Calls reserved peers and boot nodes that are not connected, and known ones while there are few.
     fn dial_missing(&mut self) {
-        use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-        let now = Instant::now();
         let fixed = self.config.reserved.iter().chain(&self.config.bootnodes);
         let mut wanted: Vec<(PeerId, Vec<Multiaddr>)> =
             fixed.map(|(peer, address)| (*peer, vec![address.clone()])).collect();
-        if !self.config.reserved_only && self.swarm.connected_peers().count() < ENOUGH_PEERS {
+        if !self.config.reserved_only && self.outbound() < ENOUGH_PEERS {
             wanted.extend(self.book.iter().take(ENOUGH_PEERS * 4).map(|(peer, list)| (*peer, list.clone())));
         }
         for (peer, addresses) in wanted {
-            let is_own = peer == *self.swarm.local_peer_id();
-            if is_own || self.swarm.is_connected(&peer) || self.swarm.behaviour().gate.is_banned(&peer, now) {
-                continue;
-            }
-            let options = DialOpts::peer_id(peer)
-                .addresses(addresses)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
-                .build();
-            if let Err(error) = self.swarm.dial(options) {
-                tracing::debug!(%peer, %error, "not called");
-            }
+            self.call(peer, addresses);
+        }
+    }
+
+    fn call(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+        let is_own = peer == *self.swarm.local_peer_id();
+        if is_own || self.swarm.is_connected(&peer) || self.swarm.behaviour().gate.is_banned(&peer, Instant::now()) {
+            return;
+        }
+        let options =
+            DialOpts::peer_id(peer).addresses(addresses).condition(PeerCondition::DisconnectedAndNotDialing).build();
+        if let Err(error) = self.swarm.dial(options) {
+            tracing::debug!(%peer, %error, "not called");
         }
     }
 
@@ -337,8 +377,7 @@ impl Service {
             // Without known peers there is nobody to ask, which is no failure.
             let _ = self.swarm.behaviour_mut().kad.bootstrap();
         }
-        // Budgets of peers that left long ago are full again.
-        let swarm = &self.swarm;
-        self.budgets.retain(|peer, _| swarm.is_connected(peer));
+        let now = Instant::now();
+        self.budgets.retain(|_, budget| budget.is_used(now, ACCOUNT_KEPT));
     }
 }

@@ -12,6 +12,8 @@ use super::wire::Status;
 
 /// Over how long the speed of catching up is averaged.
 const SPEED_WINDOW: Duration = Duration::from_secs(10);
+/// How long after a verified block its branch counts as leading on.
+const LED_ON: Duration = Duration::from_secs(5);
 /// Blamed peers that are remembered.
 const MAX_BLAMED: usize = 64;
 
@@ -54,6 +56,8 @@ pub struct Figures {
     /// Peers dropped since the start because they served nothing.
     pub drops: u64,
     imports: VecDeque<Instant>,
+    /// When a block on the way to the target was verified last.
+    led_on: Option<Instant>,
 }
 
 /// Shared between the network, the miner and RPC.
@@ -130,7 +134,21 @@ impl Shared {
     pub(super) fn target(&self, target: Option<u32>) {
         let mut figures = self.lock();
         figures.target = target;
-        self.far_behind.store(is_far_behind(figures.best, figures.target), Ordering::Relaxed);
+        self.judge(&figures);
+    }
+
+    /// A block on the way to the target was verified.
+    pub(super) fn led_on(&self) {
+        let mut figures = self.lock();
+        figures.led_on = Some(Instant::now());
+        self.judge(&figures);
+    }
+
+    /// A target is claimed by headers, whose witnesses prove an eighth of their work: without true blocks on the way to it
+    /// nobody rests for it.
+    fn judge(&self, figures: &Figures) {
+        let is_led = figures.led_on.is_some_and(|at| at.elapsed() < LED_ON);
+        self.far_behind.store(is_led && is_far_behind(figures.best, figures.target), Ordering::Relaxed);
     }
 
     pub(super) fn imported(&self, number: u32) {
@@ -141,12 +159,34 @@ impl Shared {
         if figures.imports.len() > 100_000 {
             figures.imports.pop_front();
         }
-        self.far_behind.store(is_far_behind(figures.best, figures.target), Ordering::Relaxed);
+        self.judge(&figures);
     }
 
     pub(super) fn progress(&self, own: Status, claimed: Option<u32>, candidates: usize, bytes: usize) {
         let mut figures = self.lock();
         (figures.best, figures.claimed) = (own.number, claimed);
         (figures.candidates, figures.waiting_bytes) = (candidates, bytes);
+        // Called all the time: what was true a while ago may be over.
+        self.judge(&figures);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_alone_let_nobody_rest() {
+        let shared = Shared::new(PeerId::random(), 5);
+        shared.target(Some(1000));
+        assert!(!shared.is_far_behind());
+        shared.led_on();
+        assert!(shared.is_far_behind());
+        shared.lock().led_on = Instant::now().checked_sub(LED_ON);
+        shared.target(Some(1001));
+        assert!(!shared.is_far_behind());
+        shared.led_on();
+        shared.target(Some(13));
+        assert!(!shared.is_far_behind());
     }
 }

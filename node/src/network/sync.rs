@@ -131,8 +131,20 @@ pub struct Sync {
     /// Blocks handled lately: those that were handed in are heard of twice.
     handled: Bounded<()>,
     invalid: Bounded<String>,
-    unavailable: HashMap<H256, Instant>,
+    /// Blocks that nobody served.
+    unavailable: HashMap<H256, Unavailable>,
+    /// Tip of the heaviest branch, as of the last plan.
+    heaviest: Option<H256>,
     now: Instant,
+}
+
+/// A block that was given up.
+struct Unavailable {
+    until: Instant,
+    /// Who presented it.
+    presented: Vec<PeerId>,
+    /// Whether another peer has presented it since, which may have it.
+    open: bool,
 }
 
 /// A map that forgets its oldest entries.
@@ -194,6 +206,7 @@ impl Sync {
             handled: Bounded::new(MAX_HANDLED),
             invalid: Bounded::new(MAX_INVALID),
             unavailable: HashMap::new(),
+            heaviest: None,
             now: Instant::now(),
         }
     }
@@ -241,7 +254,7 @@ impl Sync {
 
     fn tick(&mut self) -> Result<(), SyncError> {
         let now = self.now;
-        self.unavailable.retain(|_, until| *until > now);
+        self.unavailable.retain(|_, given_up| given_up.until > now);
         self.lacking.retain(|_, peers| {
             peers.retain(|(_, at)| now.saturating_duration_since(*at) < peers::LACKING);
             !peers.is_empty()

@@ -255,3 +255,56 @@ fn what_waits_is_written_down_and_read_again() {
         assert_eq!(load(&Chain::new()), 0);
     }
 }
+
+#[test]
+fn nonces_too_far_ahead_do_not_wait() {
+    let mut chain = Chain::new();
+    let limit = MAX_PER_ACCOUNT as Nonce;
+    let refused = chain.submit(&transfer("Alice", limit + 1, 0)).unwrap_err();
+    assert_eq!(refused.to_string(), "nonce is 65, expected at most 64");
+    chain.submit(&transfer("Alice", limit, 0)).unwrap();
+    chain.set("Alice", 1, dev::ENDOWMENT);
+    chain.submit(&transfer("Alice", limit + 1, 0)).unwrap();
+}
+
+#[test]
+fn what_can_not_be_included_gives_way_then_what_pays_least() {
+    let mut chain = Chain::new();
+    let (length, per_account) = (200_000, MAX_BYTES_PER_ACCOUNT / 200_000);
+    // Behind gaps, at high prices.
+    for name in ["Alice", "Bob"] {
+        for nonce in 0..per_account as Nonce {
+            chain.submit(&remark(name, nonce + 2, 2 * dev::DSNT, length)).unwrap();
+        }
+    }
+    for nonce in 0..per_account as Nonce {
+        chain.submit(&remark("Dave", nonce, 0, length)).unwrap();
+        chain.submit(&remark("Ferdie", nonce, dev::DSNT, length)).unwrap();
+    }
+    chain.submit(&remark("Eve", 0, 0, length)).unwrap();
+    assert_eq!(chain.pool.len(), 4 * per_account + 1);
+    // One behind a gap, at a price that is no higher, finds no room.
+    assert!(matches!(chain.submit(&remark("Eve", 3, 0, length)), Err(PoolError::Full)));
+    let of = |chain: &Chain, name: &str| {
+        named(&chain.pool.waiting())
+            .into_iter()
+            .filter(|(a, _)| *a == account(name))
+            .map(|(_, n)| n)
+            .collect::<Vec<_>>()
+    };
+    // One that can be included takes the place of the last behind a gap.
+    let gaps = |chain: &Chain| of(chain, "Alice").len() + of(chain, "Bob").len();
+    chain.submit(&remark("Eve", 1, 0, length)).unwrap();
+    assert_eq!((gaps(&chain), of(&chain, "Eve")), (2 * per_account - 1, vec![0, 1]));
+    // Once nothing is behind a gap, the lowest price gives way, from the end of its account.
+    for name in ["Alice", "Bob"] {
+        chain.set(name, 2, dev::ENDOWMENT);
+    }
+    let next = per_account as Nonce - 1;
+    assert!(matches!(chain.submit(&remark("Eve", 2, 0, length)), Err(PoolError::Full)));
+    chain.submit(&remark("Eve", 2, dev::DSNT, length)).unwrap();
+    assert_eq!(of(&chain, "Dave"), (0..next).collect::<Vec<_>>());
+    assert_eq!(of(&chain, "Ferdie").len(), per_account);
+    let total: usize = chain.pool.waiting().iter().map(Vec::len).sum();
+    assert_eq!(chain.pool.lock().bytes, total);
+}

@@ -7,3 +7,4 @@ mod liar;
 mod lies;
 mod partition;
 mod support;
+mod unharmed;

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use codec::Encode;
 use libp2p::core::ConnectedPoint;
 use libp2p::request_response::{self, InboundFailure, Message, OutboundFailure};
 use libp2p::swarm::SwarmEvent;
@@ -34,6 +35,12 @@ impl Service {
                 if num_established.get() == 1 =>
             {
                 self.met(peer_id, &endpoint);
+                // Only what was reached: what strangers say of themselves fills no book.
+                if endpoint.is_dialer() {
+                    let address = endpoint.get_remote_address();
+                    let split = crate::network::book::split_peer(address.clone());
+                    self.book.add(peer_id, split.map_or_else(|| address.clone(), |(_, address)| address));
+                }
                 self.tell(Event::Connected(peer_id)).await;
             }
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
@@ -65,9 +72,8 @@ impl Service {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => self.introduced(peer_id, info),
             BehaviourEvent::Mdns(mdns::Event::Discovered(list)) => {
                 for (peer, address) in list {
-                    self.book.add(peer, address);
+                    self.call(peer, vec![address]);
                 }
-                self.dial_missing();
             }
             BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
                 let is_header = message.topic == self.topics.headers.hash();
@@ -77,7 +83,7 @@ impl Service {
             BehaviourEvent::Gossip(gossipsub::Event::Subscribed { topic, .. })
                 if topic == self.topics.transactions.hash() =>
             {
-                self.republish();
+                self.republish_due = true;
             }
             BehaviourEvent::Exchange(event) => self.exchange_event(event).await,
             _ => {}
@@ -100,9 +106,8 @@ impl Service {
         let Some(observed) = observed else { return };
         for address in info.listen_addrs.into_iter().take(MAX_LISTED).filter(|a| is_reachable(a, &observed)) {
             if !self.config.reserved_only {
-                self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
+                self.swarm.behaviour_mut().kad.add_address(&peer, address);
             }
-            self.book.add(peer, address);
         }
     }
 
@@ -110,10 +115,7 @@ impl Service {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
                 Message::Request { request, channel, .. } => {
-                    if let Request::Status(status) = request {
-                        self.tell(Event::Status(peer, status)).await;
-                    }
-                    self.serve(peer, request, channel);
+                    self.serve(peer, request, channel).await;
                 }
                 Message::Response { request_id, response } => {
                     if let Some(id) = self.requests.remove(&request_id) {
@@ -149,20 +151,29 @@ impl Service {
     }
 
     /// Answers a request on a blocking thread, within the peer's budget.
-    fn serve(&mut self, peer: PeerId, request: Request, channel: request_response::ResponseChannel<Response>) {
-        let now = Instant::now();
-        if !self.budgets.entry(peer).or_insert_with(|| Budget::new(now)).admit(now) {
+    async fn serve(&mut self, peer: PeerId, request: Request, channel: request_response::ResponseChannel<Response>) {
+        let (now, account) = (Instant::now(), self.account_of(peer));
+        let budget = self.budgets.entry(account).or_insert_with(|| Budget::new(now));
+        if !budget.admit(now) {
             let _ = self.swarm.behaviour_mut().exchange.send_response(channel, Response::Busy);
             return;
         }
+        if let Request::Status(status) = request
+            && budget.may_tell(now)
+        {
+            self.tell(Event::Status(peer, status)).await;
+        }
         let (server, served) = (self.server.clone(), self.served.clone());
         tokio::task::spawn_blocking(move || {
-            let response = server.answer(&request);
+            let mut read = 0;
+            let response = server.answer_counting(&request, &mut read);
             if let Err(error) = &response {
                 tracing::warn!(%error, "request not answered");
             }
             // The task is gone only when the node ends.
-            let _ = served.blocking_send((peer, channel, response.ok()));
+            let response = response.ok();
+            let cost = response.as_ref().map_or(0, Encode::encoded_size).max(read);
+            let _ = served.blocking_send((account, channel, response, cost));
         });
     }
 }

@@ -92,7 +92,9 @@ impl Sync {
 
     pub(super) fn got_witness(&mut self, peer: PeerId, hash: H256, witness: Vec<u8>) -> Result<(), SyncError> {
         let Some(Announced { header, source, .. }) = self.announced.remove(&hash) else { return Ok(()) };
-        match self.candidates.insert(&self.chain, ProvenHeader { header, witness }, peer, now_ms()) {
+        let inserted = self.candidates.insert(&self.chain, ProvenHeader { header, witness }, peer, now_ms());
+        self.clear_evicted();
+        match inserted {
             Ok(_) => {
                 self.plan = None;
                 // Who announced it has verified it, too.
@@ -138,6 +140,10 @@ impl Sync {
         id: MessageId,
         bytes: Vec<u8>,
     ) -> Result<(), SyncError> {
+        if !self.may_send_transaction(&peer) {
+            self.command(Command::Validated(peer, id, MessageAcceptance::Ignore));
+            return Ok(());
+        }
         let acceptance = match self.take_transaction(bytes)? {
             Ok(acceptance) => acceptance,
             Err(fault) => {

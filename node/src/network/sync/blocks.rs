@@ -1,6 +1,6 @@
 //! Which blocks to fetch, from whom, and when to import them.
 
-use std::time::Duration;
+use std::collections::HashMap;
 
 use consensus_upow::verify::BlockError;
 use descent_runtime::H256;
@@ -8,7 +8,7 @@ use libp2p::PeerId;
 use libp2p::gossipsub::MessageAcceptance;
 
 use super::peers::Ask;
-use super::{Command, Sync, SyncError, UNAVAILABLE};
+use super::{Command, Sync, SyncError, UNAVAILABLE, Unavailable};
 use crate::chain::{ImportError, Imported, IncomingBlock};
 use crate::network::downloads::Item;
 use crate::network::faults::Fault;
@@ -23,8 +23,6 @@ const WINDOW: usize = 64;
 const MAX_PENDING_BYTES: usize = 256 << 20;
 /// Requests under way in all at most.
 const MAX_FLIGHTS: usize = 64;
-/// A block of which nothing has arrived for so long is given up.
-const WITHHELD: Duration = Duration::from_secs(20);
 /// A branch without more work than the best chain is forgotten so many blocks later.
 const OUTPACED_BLOCKS: u32 = 16;
 /// Further behind than this, a node only catches up: it neither mines nor announces.
@@ -41,9 +39,21 @@ impl Sync {
             self.candidates.tips().filter(|(_, c)| c.work.0 >= own).map(|(hash, c)| (c.work, *hash)).collect();
         tips.sort_unstable_by_key(|tip| std::cmp::Reverse(*tip));
         let mut plan = Vec::new();
-        let highest = tips.first().and_then(|(_, tip)| self.candidates.get(tip)).map(|c| c.proven.header.number);
+        self.heaviest = tips.first().map(|(_, tip)| *tip);
+        let highest = self.heaviest.and_then(|tip| self.candidates.get(&tip)).map(|c| c.proven.header.number);
         self.shared.target(highest);
-        for (_, tip) in tips.iter().take(MAX_TIPS) {
+        // Sources take turns, those whose blocks have proven true first: one that brings many tips gets no more.
+        let mut turns: HashMap<PeerId, usize> = HashMap::new();
+        let mut ranked: Vec<((usize, bool), H256)> = Vec::new();
+        for (_, tip) in &tips {
+            let Some(source) = self.candidates.get(tip).and_then(|c| c.sources.first()) else { continue };
+            let turn = turns.entry(*source).or_default();
+            ranked.push(((*turn, !self.candidates.has_led(source)), *tip));
+            *turn += 1;
+        }
+        // Stable: of equals the heaviest.
+        ranked.sort_by_key(|(rank, _)| *rank);
+        for (_, tip) in ranked.iter().take(MAX_TIPS) {
             for hash in self.candidates.path(tip).into_iter().take(WINDOW) {
                 if !plan.contains(&hash) {
                     plan.push(hash);
@@ -62,21 +72,22 @@ impl Sync {
             if self.importing == Some(hash) {
                 continue;
             }
-            self.downloads.start(hash, self.now);
+            self.downloads.start(hash);
             for item in self.downloads.wanted(&hash) {
                 if self.fetching.contains(&item) || self.flights.len() >= MAX_FLIGHTS {
                     continue;
                 }
                 let Some(peer) = self.who_has(&hash, &item) else { continue };
                 self.fetching.insert(item);
+                self.downloads.asked(&hash, self.now);
                 self.ask(peer, Ask::Item(item));
             }
         }
         Ok(())
     }
 
-    /// A free peer that should have an item: who brought the header, then whoever is high enough, then anybody. Of
-    /// equals the one with the fewest requests under way.
+    /// A free peer that should have an item: who brought the header, then whoever claims to be high enough, which costs
+    /// nothing to claim, then anybody. Of equals the one that answers, with the fewest requests under way.
     fn who_has(&self, hash: &H256, item: &Item) -> Option<PeerId> {
         let candidate = self.candidates.get(hash)?;
         let number = candidate.proven.header.number;
@@ -86,10 +97,10 @@ impl Sync {
         let peers = self.peers.iter().filter(|(id, _)| is_useful(id));
         let rank = |id: &PeerId, height: Option<u32>| match height {
             _ if candidate.sources.contains(id) => 0,
-            Some(height) if height >= number => 0,
-            _ => 1,
+            Some(height) if height >= number => 1,
+            _ => 2,
         };
-        peers.min_by_key(|(id, p)| (rank(id, p.status.map(|s| s.number)), p.in_flight)).map(|(id, _)| *id)
+        peers.min_by_key(|(id, p)| (rank(id, p.status.map(|s| s.number)), p.timeouts, p.in_flight)).map(|(id, _)| *id)
     }
 
     pub(super) fn got_body(&mut self, peer: PeerId, hash: H256, bytes: &[u8]) -> Result<(), SyncError> {
@@ -113,7 +124,7 @@ impl Sync {
             return Err(error.into());
         }
         match put {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => self.delivered(&peer),
             // The header commits to it: no valid block has this header.
             Ok(Err(source)) => self.block_is_invalid(hash, &source.to_string()),
             Err(source) => self.punish(peer, &Fault::Body { hash, source }),
@@ -147,7 +158,7 @@ impl Sync {
         match result {
             Ok(imported) => self.imported(&imported)?,
             Err(ImportError::Known(_)) => self.is_stored(&hash),
-            Err(ImportError::UnknownParent(_)) => drop(self.give_up(&hash)),
+            Err(ImportError::UnknownParent(_)) => self.give_up(&hash),
             Err(ImportError::Store(error @ StoreError::BelowFinalized { .. })) => {
                 tracing::warn!(%error, "branch refused: deeper than this node reorganises");
                 self.give_up(&hash);
@@ -189,19 +200,25 @@ impl Sync {
         }
     }
 
-    /// Leaves a branch alone for a while, without blaming anybody; who brought it.
-    fn give_up(&mut self, hash: &H256) -> Vec<PeerId> {
+    /// Leaves a branch alone for a while, without blaming anybody.
+    fn give_up(&mut self, hash: &H256) {
         self.plan = None;
-        let mut sources = Vec::new();
+        let until = self.now + UNAVAILABLE;
+        let given_up =
+            self.unavailable.entry(*hash).or_insert(Unavailable { until, presented: Vec::new(), open: false });
+        (given_up.until, given_up.open) = (until, false);
+        let presented = &mut given_up.presented;
+        let mut below_hashes = Vec::new();
         for (below, candidate) in self.candidates.remove_branch(hash) {
             self.downloads.forget(&below);
-            self.conclude(&below, &MessageAcceptance::Ignore);
-            sources.extend(candidate.sources);
+            presented.extend(candidate.sources);
+            below_hashes.push(below);
         }
-        self.unavailable.insert(*hash, self.now + UNAVAILABLE);
-        sources.sort_unstable();
-        sources.dedup();
-        sources
+        presented.sort_unstable();
+        presented.dedup();
+        for below in below_hashes {
+            self.conclude(&below, &MessageAcceptance::Ignore);
+        }
     }
 
     /// Answers gossip that waited for a block.
@@ -232,6 +249,10 @@ impl Sync {
         }
         self.handled.insert(hash, ());
         tracing::debug!(number = imported.header.number, block = ?hash, best = imported.new_best, "imported");
+        // Headers alone prove too little to rest for: their branch leads on while its blocks turn out to be true.
+        if self.heaviest.is_some_and(|tip| self.candidates.path(&tip).contains(&hash)) {
+            self.shared.led_on();
+        }
         self.is_stored(&hash);
         for peer in self.peers.values_mut() {
             peer.exhausted = false;
@@ -249,7 +270,7 @@ impl Sync {
         Ok(())
     }
 
-    /// Gives up blocks that nobody serves. Their peers are of no use, which is no crime.
+    /// Gives up blocks that nobody serves. Who presented them may be honest, and others have swallowed the requests.
     pub(super) fn drop_withheld(&mut self) {
         let Some(plan) = self.plan.clone() else { return };
         for hash in plan {
@@ -258,17 +279,13 @@ impl Sync {
             if self.candidates.contains(&candidate.proven.header.parent_hash) || self.importing == Some(hash) {
                 continue;
             }
-            let Some(progress) = self.downloads.progress(&hash) else { continue };
-            if self.downloads.is_complete(&hash) || self.now.saturating_duration_since(progress) < WITHHELD {
+            let number = candidate.proven.header.number;
+            if self.downloads.is_complete(&hash) || !self.downloads.is_withheld(&hash, self.now) {
                 continue;
             }
             let missing = self.downloads.wanted(&hash);
-            let number = candidate.proven.header.number;
             tracing::warn!(number, block = ?hash, missing = missing.len(), first = ?missing.first(), "block withheld: given up");
-            for peer in self.give_up(&hash) {
-                self.shared.dropped(peer);
-                self.command(Command::Drop(peer));
-            }
+            self.give_up(&hash);
         }
     }
 

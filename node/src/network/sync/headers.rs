@@ -2,23 +2,23 @@
 
 use descent_runtime::H256;
 use libp2p::PeerId;
+use libp2p::gossipsub::MessageAcceptance;
 
 use super::peers::Ask;
 use super::{Sync, SyncError};
 use crate::chain::ImportError;
 use crate::miner::now_ms;
-use crate::network::candidates::{CandidateError, Inserted, MAX_CANDIDATES};
+use crate::network::candidates::{CandidateError, Inserted, MAX_PER_PEER};
 use crate::network::faults::Fault;
 use crate::network::wire::{MAX_LOCATOR, ProvenHeader};
 
-/// Below so many candidates more are asked for.
-const LOW_WATER: usize = MAX_CANDIDATES / 2;
+/// Below so many candidates of a peer it is asked for more: what another one brought is no reason not to.
+const LOW_WATER: usize = MAX_PER_PEER / 2;
+/// Peers that are remembered to have presented a block that nobody served.
+const MAX_PRESENTED: usize = 64;
 
 impl Sync {
     pub(super) fn ask_for_headers(&mut self) -> Result<(), SyncError> {
-        if self.candidates.len() >= LOW_WATER {
-            return Ok(());
-        }
         let own = self.own_status()?;
         let mut due = Vec::new();
         for (id, peer) in &self.peers {
@@ -26,8 +26,9 @@ impl Sync {
             let idle = !peer.headers_asked && !peer.exhausted && self.is_free(id);
             if idle
                 && status.work > own.work
+                && self.candidates.of_peer(id) < LOW_WATER
                 && !self.candidates.contains(&status.hash)
-                && !self.unavailable.contains_key(&status.hash)
+                && !self.is_given_up(Some(id), &status.hash)
                 && self.chain.store().meta(&status.hash)?.is_none()
             {
                 due.push((*id, peer.last_header));
@@ -102,7 +103,9 @@ impl Sync {
         if self.is_unwanted(peer, &hash, &proven.header.parent_hash) {
             return Ok(false);
         }
-        match self.candidates.insert(&self.chain, proven, peer, now_ms()) {
+        let inserted = self.candidates.insert(&self.chain, proven, peer, now_ms());
+        self.clear_evicted();
+        match inserted {
             Ok(inserted) => {
                 if let Some(known) = self.peers.get_mut(&peer)
                     && known.last_header != Some(hash)
@@ -128,7 +131,30 @@ impl Sync {
             self.punish(peer, &Fault::Block { hash: *hash, reason });
             return true;
         }
-        self.unavailable.contains_key(hash) || self.unavailable.contains_key(parent)
+        // A new peer may have what the others withheld.
+        if let Some(given_up) = self.unavailable.get_mut(hash)
+            && !given_up.presented.contains(&peer)
+            && given_up.presented.len() < MAX_PRESENTED
+        {
+            given_up.presented.push(peer);
+            given_up.open = true;
+        }
+        self.is_given_up(None, hash) || self.is_given_up(None, parent)
+    }
+
+    /// Whether a block was given up lately, and by this peer, if one is given, it was presented before.
+    fn is_given_up(&self, peer: Option<&PeerId>, hash: &H256) -> bool {
+        let is_known = |presented: &[PeerId]| peer.is_none_or(|peer| presented.contains(peer));
+        self.unavailable.get(hash).is_some_and(|given_up| !given_up.open && is_known(&given_up.presented))
+    }
+
+    /// Clears up after candidates that made room for others.
+    pub(super) fn clear_evicted(&mut self) {
+        for hash in self.candidates.take_evicted() {
+            self.plan = None;
+            self.downloads.forget(&hash);
+            self.conclude(&hash, &MessageAcceptance::Ignore);
+        }
     }
 
     /// Blames the peer for a refused header if the header itself proves it.

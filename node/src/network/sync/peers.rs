@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use descent_runtime::H256;
 use libp2p::PeerId;
 
-use super::{NoResponse, Sync, SyncError};
+use super::{Command, NoResponse, Sync, SyncError};
 use crate::network::downloads::Item;
 use crate::network::faults::Fault;
 use crate::network::wire::{Response, Status};
@@ -24,6 +24,13 @@ const ANNOUNCEMENTS_PER_SECOND: f64 = 20.0;
 /// The same at once after a pause.
 const ANNOUNCEMENTS_BURST: f64 = 200.0;
 
+/// Transactions of one peer that are looked at in a second, in the long run.
+const TRANSACTIONS_PER_SECOND: f64 = 100.0;
+/// The same at once after a pause: what a peer passes on to a newcomer, and some more.
+const TRANSACTIONS_BURST: f64 = 1000.0;
+/// A peer that left so many requests for blocks unanswered, and answered none between them, is disconnected.
+const MAX_TIMEOUTS: u32 = 3;
+
 /// One peer.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -40,8 +47,35 @@ pub(super) struct Peer {
     /// When it may be asked again.
     pub(super) busy_until: Instant,
     status_due: Instant,
-    /// Announcements that it may still make, and as of when.
-    announcements: (f64, Instant),
+    /// Requests for blocks in a row that it did not answer at all.
+    pub(super) timeouts: u32,
+    announcements: Bucket,
+    transactions: Bucket,
+}
+
+/// What a peer may still send unasked, and as of when.
+#[derive(Debug)]
+struct Bucket {
+    left: f64,
+    since: Instant,
+}
+
+impl Bucket {
+    fn new(burst: f64, now: Instant) -> Self {
+        Self { left: burst, since: now }
+    }
+
+    /// Takes one out, if there is one.
+    fn take(&mut self, per_second: f64, burst: f64, now: Instant) -> bool {
+        let seconds = now.saturating_duration_since(self.since).as_secs_f64();
+        self.left = (self.left + seconds * per_second).min(burst);
+        self.since = now;
+        let may = self.left >= 1.0;
+        if may {
+            self.left -= 1.0;
+        }
+        may
+    }
 }
 
 /// What was asked.
@@ -71,12 +105,15 @@ impl Sync {
             in_flight: 0,
             busy_until: now,
             status_due: now,
-            announcements: (ANNOUNCEMENTS_BURST, now),
+            timeouts: 0,
+            announcements: Bucket::new(ANNOUNCEMENTS_BURST, now),
+            transactions: Bucket::new(TRANSACTIONS_BURST, now),
         });
     }
 
     pub(super) fn disconnected(&mut self, peer: PeerId) {
         self.peers.remove(&peer);
+        self.candidates.left(&peer);
         let lost: Vec<u64> = self.flights.iter().filter(|(_, f)| f.peer == peer).map(|(id, _)| *id).collect();
         for id in lost {
             if let Some(flight) = self.flights.remove(&id) {
@@ -102,12 +139,31 @@ impl Sync {
     pub(super) fn may_announce(&mut self, peer: &PeerId) -> bool {
         let now = self.now;
         let Some(known) = self.peers.get_mut(peer) else { return false };
-        let (left, since) = known.announcements;
-        let seconds = now.saturating_duration_since(since).as_secs_f64();
-        let left = (left + seconds * ANNOUNCEMENTS_PER_SECOND).min(ANNOUNCEMENTS_BURST);
-        let may = left >= 1.0;
-        known.announcements = (if may { left - 1.0 } else { left }, now);
-        may
+        known.announcements.take(ANNOUNCEMENTS_PER_SECOND, ANNOUNCEMENTS_BURST, now)
+    }
+
+    /// The same of a transaction, whose signature and state cost more than a header's claims.
+    pub(super) fn may_send_transaction(&mut self, peer: &PeerId) -> bool {
+        let now = self.now;
+        let Some(known) = self.peers.get_mut(peer) else { return false };
+        known.transactions.take(TRANSACTIONS_PER_SECOND, TRANSACTIONS_BURST, now)
+    }
+
+    /// A peer answers: its silence before was chance.
+    pub(super) fn delivered(&mut self, peer: &PeerId) {
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.timeouts = 0;
+        }
+    }
+
+    /// A peer swallowed a request. One that does so again and again is of no use, which is no crime.
+    fn timed_out(&mut self, peer: PeerId) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        known.timeouts += 1;
+        if known.timeouts == MAX_TIMEOUTS {
+            self.shared.dropped(peer);
+            self.command(Command::Drop(peer));
+        }
     }
 
     pub(super) fn ask_for_status(&mut self) -> Result<(), SyncError> {
@@ -143,7 +199,13 @@ impl Sync {
                 self.punish(peer, &Fault::Malformed(reason));
                 self.unanswered(peer, ask);
             }
-            (ask, Err(NoResponse::Missing) | Ok(Response::NotFound)) => self.unanswered(peer, ask),
+            (ask, Err(NoResponse::Missing)) => {
+                if matches!(ask, Ask::Item(_)) {
+                    self.timed_out(peer);
+                }
+                self.unanswered(peer, ask);
+            }
+            (ask, Ok(Response::NotFound)) => self.unanswered(peer, ask),
             (ask, Ok(Response::Busy)) => {
                 let until = self.now + BUSY;
                 if let Some(known) = self.peers.get_mut(&peer) {
@@ -160,8 +222,9 @@ impl Sync {
             }
             (Ask::Item(item @ Item::Group(part)), Ok(Response::Part(group))) => {
                 self.fetching.remove(&item);
-                if let Err(source) = self.downloads.put_group(part, group, self.now) {
-                    self.punish(peer, &Fault::Group { digest: part.digest, source });
+                match self.downloads.put_group(part, group, self.now) {
+                    Ok(()) => self.delivered(&peer),
+                    Err(source) => self.punish(peer, &Fault::Group { digest: part.digest, source }),
                 }
             }
             (ask, Ok(_)) => {
