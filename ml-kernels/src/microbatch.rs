@@ -1,4 +1,15 @@
 //! One training microbatch: forward, backward, integer gradient. The unit of work and of proof.
+//!
+//! Where the time of a mined one goes, by `cargo bench --workspace --bench microbatch` on two cores of a Sapphire Rapids
+//! Xeon; the last line is what the stages above it leave:
+//!
+//! | share | `nano`, AVX2 | `nano`, AVX-512 | `small`, AVX2 |
+//! |---|---|---|---|
+//! | mined products | 63 % | 36 % | 70 % |
+//! | operand commitments | 2.3 % | 4.7 % | 1.2 % |
+//! | leaf hash | 2.1 % | 4.7 % | 1.4 % |
+//! | gradient to integers | 2.2 % | 4.0 % | 1.3 % |
+//! | quantization, attention, norms, the rest | 31 % | 51 % | 26 % |
 
 use crate::attention;
 use crate::buffer::Buffer;
